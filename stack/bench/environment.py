@@ -25,7 +25,7 @@ from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.stack import Stack
 from stack.errors import StackError
-from stack.plan.render import processor_image
+from stack.plan.stack_image import processor_image
 from stack.plan.template import TEMPLATES
 from stack.rabbitmq.management import Broker, find_broker
 from stack.state.http_client import open_local_pool

@@ -29,7 +29,7 @@ from stack.docker.driver import Driver
 from stack.errors import StackError
 from stack.plan import gateway
 from stack.plan.function import image_repository, service_name
-from stack.plan.render import gateway_image
+from stack.plan.stack_image import gateway_image
 from stack.run.provision.machine import install_package
 from stack.state.workspace import PROGRAM, VARIABLE, write_file
 

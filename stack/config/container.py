@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from stack.config.allow import GPU, NAMED_DEVICE, clean_path
 from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import SecretKey, SecretName
 from stack.config.problem import Problem
-from stack.config.settings import GPU, NAMED_DEVICE, clean_path
 from stack.config.value import Duration, check_memory, cpus, memory_bytes
 from stack.contract import parse_duration
 

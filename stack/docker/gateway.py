@@ -25,8 +25,8 @@ from stack.plan.gateway import (
     find_version,
     is_fully_routed,
 )
-from stack.plan.render import Files
 from stack.plan.stack import Service
+from stack.plan.template import Files
 from stack.state.workspace import is_inside
 
 _TIMEOUT_SECONDS = 2.0

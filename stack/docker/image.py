@@ -29,7 +29,9 @@ from stack.plan.image import digest, grafana_base
 from stack.plan.inputs import Inputs
 from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.registry import SERVICE as REGISTRY
-from stack.plan.render import (
+from stack.plan.runtime.registry import RUNTIMES
+from stack.plan.stack import is_nuclio
+from stack.plan.stack_image import (
     alertmanager_image,
     control_image,
     dashboard_image,
@@ -46,8 +48,6 @@ from stack.plan.render import (
     supplier_image,
     vmalert_image,
 )
-from stack.plan.runtime.registry import RUNTIMES
-from stack.plan.stack import is_nuclio
 from stack.plan.store import SERVICE as STORE
 from stack.state.host import LIBRARIES, find_ca
 from stack.state.workspace import PROGRAM, Workspace, write_file

@@ -31,18 +31,10 @@ from stack.plan.host_access import check_host_access
 from stack.plan.image import BaseImages, haproxy_base, python_base, rabbitmq_base
 from stack.plan.inputs import Inputs
 from stack.plan.recorder import plan_recorder
-from stack.plan.render import (
-    ACCOUNTS,
-    COMPOSE,
-    function_image,
-    gateway_image,
-    processor_image,
-    rabbitmq_image,
-    render_function,
-    used_secrets,
-)
+from stack.plan.render import ACCOUNTS, COMPOSE, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
+from stack.plan.stack_image import function_image, gateway_image, processor_image, rabbitmq_image, render_function
 from stack.plan.swarm import SWARM
 from stack.plan.tls import ServerCertificate
 from stack.state.access import Access, has_gateway_login, list_authorities, load_access, load_gateway_login

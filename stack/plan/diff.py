@@ -17,22 +17,20 @@ from stack.plan.gateway_frontend import DASHBOARD
 from stack.plan.inputs import Inputs
 from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.notify import notify_digest
-from stack.plan.render import (
-    SCALER,
-    Files,
+from stack.plan.render import SCALER, files_digest, render_broker
+from stack.plan.stack import FILES_LABEL, Service, is_nuclio
+from stack.plan.stack_image import (
     alertmanager_image,
     control_image,
     dashboard_image,
-    files_digest,
     gateway_image,
     rabbitmq_image,
-    render_broker,
     store_image,
     vmalert_image,
 )
-from stack.plan.stack import FILES_LABEL, Service, is_nuclio
 from stack.plan.store import SERVICE as STORE
 from stack.plan.swarm import CONFIGURATION_REPLICAS
+from stack.plan.template import Files
 
 UP, DEPLOY = "up", "deploy-function --all"
 _ABSENT = "has no container"

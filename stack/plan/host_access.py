@@ -7,11 +7,12 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
+from stack.config.allow import GPU, Allow, clean_path, climbs, is_within
 from stack.config.build import Build, find_host_flags
 from stack.config.container import SecurityContext
 from stack.config.function import Spec
 from stack.config.problem import Problem
-from stack.config.settings import FILE, GPU, Allow, Settings, clean_path, climbs, is_within
+from stack.config.settings import FILE, Settings
 from stack.config.source import FOLDER, Function
 from stack.errors import AccessError
 from stack.plan.code_entry import Kind, find_origin

@@ -10,6 +10,9 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
+# Rendered files: path below .stack/ → content.
+Files = dict[str, bytes]
+
 TEMPLATES = Path(__file__).parents[2] / "templates"
 _UNFIT_FOR_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 

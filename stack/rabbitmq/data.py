@@ -21,7 +21,7 @@ from stack.plan.broker_data import (
     find_wanted_data,
     guess_version,
 )
-from stack.plan.render import rabbitmq_image
+from stack.plan.stack_image import rabbitmq_image
 from stack.rabbitmq.management import find_broker
 from stack.state.workspace import Workspace, parse_json, write_file
 

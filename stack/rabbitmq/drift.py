@@ -16,9 +16,10 @@ from stack.plan.device_account import describe_devices
 from stack.plan.diff import Action, Change
 from stack.plan.drift import Difference, find_drift, find_occupations
 from stack.plan.function import declared_on_broker, own_queues, service_name, taken_queues
-from stack.plan.render import DEFINITIONS, Files, render_broker
+from stack.plan.render import DEFINITIONS, render_broker
 from stack.plan.replication import COPY_COLUMNS, find_fixed_copies, find_missing_copies, find_single_copies
 from stack.plan.stack import Service
+from stack.plan.template import Files
 from stack.plan.trouble import (
     CONNECTION_COLUMNS,
     GROWTH_SECONDS,

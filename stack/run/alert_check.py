@@ -12,7 +12,8 @@ from stack.errors import ConfigError
 from stack.plan.alert import RULES, SEEN, render_rules
 from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.notify import CONFIG, MESSAGES
-from stack.plan.render import Files, alertmanager_image, vmalert_image
+from stack.plan.stack_image import alertmanager_image, vmalert_image
+from stack.plan.template import Files
 
 # What the program is called in the registry's image; that of the package is in the path.
 _VMALERT = "/vmalert-prod"

@@ -16,7 +16,7 @@ from stack.docker.rule import run_tool
 from stack.docker.stack import Stack, open_stack
 from stack.errors import AlertError
 from stack.plan.alert_test import TESTS, render_test
-from stack.plan.render import rule_test_image
+from stack.plan.stack_image import rule_test_image
 from stack.plan.store import quote
 
 # What the program is called in the registry's image; that of the package is in the path.

@@ -19,9 +19,10 @@ from stack.errors import FunctionError, StackError
 from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.render import files_digest, function_image, render_broker, stack_images
+from stack.plan.render import files_digest, render_broker
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
+from stack.plan.stack_image import function_image, stack_images
 from stack.plan.swarm import check_function
 from stack.rabbitmq.repair import mend_functions
 from stack.rabbitmq.stale_topology import clear_after_deploy

@@ -17,7 +17,7 @@ from stack.docker.volume import helper, list_volumes
 from stack.errors import ConflictError, StackError
 from stack.plan.feedback import IS_DURABLE, LOGS, NAME
 from stack.plan.function import service_name
-from stack.plan.render import control_image
+from stack.plan.stack_image import control_image
 from stack.rabbitmq.listener import Listener, Message, Queue
 from stack.rabbitmq.management import find_broker
 from stack.run.feedback_file import Record, open_sink

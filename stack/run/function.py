@@ -29,10 +29,10 @@ from stack.plan.function_check import (
 from stack.plan.host_access import check_host_access
 from stack.plan.image import RuntimeVersion
 from stack.plan.key_hint import find_key_hints
-from stack.plan.render import find_base_image
 from stack.plan.runtime.registry import explain_version
 from stack.plan.secret import check_secrets
 from stack.plan.stack import choose_user
+from stack.plan.stack_image import find_base_image
 from stack.rabbitmq.management import delete_queues
 from stack.rabbitmq.stale_topology import clear_after_deletion
 from stack.run.function_snapshot import load_publishers

@@ -14,9 +14,10 @@ from stack.plan.account import erlang_cookie
 from stack.plan.bridge import secure_bridges
 from stack.plan.inputs import Inputs
 from stack.plan.notify import list_secrets
-from stack.plan.render import ACCOUNTS, Files, render, used_secrets
+from stack.plan.render import ACCOUNTS, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.plan.swarm import COOKIE_FILE
+from stack.plan.template import Files
 from stack.rabbitmq.account import settle_accounts
 from stack.run.alert_check import keep_checked
 from stack.state.access import (

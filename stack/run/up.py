@@ -25,12 +25,14 @@ from stack.plan.gateway_frontend import DASHBOARD
 from stack.plan.grafana import SERVICE as GRAFANA
 from stack.plan.grafana import check_grafana
 from stack.plan.notify import check_notify
-from stack.plan.render import Files, function_image, name_stack_file, render
+from stack.plan.render import name_stack_file, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, check_exposure, find_definitions
+from stack.plan.stack_image import function_image
 from stack.plan.store import SERVICE as STORE
 from stack.plan.store import check_store
 from stack.plan.swarm import check_swarm
+from stack.plan.template import Files
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.repair import ask_ahead, await_copies, mend_stack_broker
 from stack.run.alert_check import check_rules

@@ -21,7 +21,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.broker_data import BrokerData, explain_others, explain_step, find_wanted_data, read_series
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.image import haproxy_base, python_base, rabbitmq_base
-from stack.plan.render import rabbitmq_image
+from stack.plan.stack_image import rabbitmq_image
 from stack.rabbitmq.data import describe, find_volumes, holds_data, note_data
 from stack.rabbitmq.management import find_broker
 from stack.run.interruption import interruptible

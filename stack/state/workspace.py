@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from stack.config.settings import FILE as SETTINGS
 from stack.errors import HostError
-from stack.plan.render import COMPOSE, MOUNTED, Files
+from stack.plan.render import COMPOSE, MOUNTED
+from stack.plan.template import Files
 
 PROGRAM = Path(__file__).parents[2]
 # Names another workspace than the program's own folder.

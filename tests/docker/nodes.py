@@ -18,7 +18,8 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import BrokerError
 from stack.plan.account import administrator, erlang_cookie
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, NODES, SERVICE, list_nodes
-from stack.plan.render import rabbitmq_image, render_broker
+from stack.plan.render import render_broker
+from stack.plan.stack_image import rabbitmq_image
 from stack.rabbitmq.management import Broker
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.workspace import Workspace, run_docker, wait_until

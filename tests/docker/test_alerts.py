@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from stack.docker.rule import run_tool
 from stack.docker.stack import open_stack
-from stack.plan.render import rule_test_image
+from stack.plan.stack_image import rule_test_image
 from stack.state.workspace import Workspace as RunWorkspace
 from stack.victoriametrics.client import find_store
 from tests.docker.alerter_checks import check_messages

@@ -21,7 +21,7 @@ from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import Inputs
-from stack.plan.render import render_images
+from stack.plan.stack_image import render_images
 from tests.docker.workspace import Broker, Workspace, run_docker
 from tests.process.processor.running import FUNCTIONS, run_processor, wait_for
 from tests.unit.plan.samples import KEY

@@ -18,8 +18,8 @@ from stack.contract import MQTT_EXCHANGE, NODES_VARIABLE
 from stack.plan.account import administrator
 from stack.plan.broker import AMQP_PORT, NODES
 from stack.plan.definitions import read_definitions
-from stack.plan.render import processor_image
 from stack.plan.replication import find_fixed_copies, find_single_copies
+from stack.plan.stack_image import processor_image
 from stack.rabbitmq.drift import Declared, fetch_copies
 from stack.rabbitmq.management import Broker
 from stack.rabbitmq.repair import mend_broker

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from stack.config.alert import Alert, AlertConfig
+from stack.config.allow import GPU, Allow
 from stack.config.bridge import Bridge
 from stack.config.broker import Broker, Logger
 from stack.config.data import Data, KeepRule
@@ -27,7 +28,7 @@ from stack.config.function import FunctionConfig
 from stack.config.network import Ports, Tls
 from stack.config.notify import Notify
 from stack.config.requirements import Requirements
-from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Processor, Settings
+from stack.config.settings import Dashboard, Images, ImageSource, Implementation, Processor, Settings
 from stack.config.source import Function, SourceFile
 from stack.config.swarm import Swarm
 from stack.contract import ALERTER
@@ -41,9 +42,11 @@ from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import HostContext, Inputs
 from stack.plan.recorder import NAME as RECORDER
 from stack.plan.recorder import plan_recorder
-from stack.plan.render import Files, function_image, processor_image, render, used_secrets
+from stack.plan.render import render, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
+from stack.plan.stack_image import function_image, processor_image
+from stack.plan.template import Files
 from stack.state.vault import mount_secrets
 from stack.state.workspace import Workspace, write_tree
 from tests.unit.plan.samples import KEY, make_vault

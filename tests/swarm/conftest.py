@@ -13,7 +13,7 @@ from tests.swarm.lab import Lab, NodeWorkspace, find_problem, open_lab
 _PREPARE = """
 from stack.docker.image import Builder
 from stack.docker.stack import open_stack
-from stack.plan.render import stack_images
+from stack.plan.stack_image import stack_images
 stack = open_stack()
 Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
 print(*stack_images(stack.inputs))

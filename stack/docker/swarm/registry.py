@@ -32,7 +32,7 @@ from stack.plan.registry import (
     name_stack,
     render_registry,
 )
-from stack.plan.render import gateway_image, registry_image
+from stack.plan.stack_image import gateway_image, registry_image
 from stack.state.certificates import save_node_pair
 from stack.state.http_client import open_local_pool
 from stack.state.workspace import Workspace, write_file

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stack.config.settings import clean_path
+from stack.config.allow import clean_path
 from stack.plan.kubernetes.name import make_name, name_claim
 from stack.plan.kubernetes.workload import Workload
 

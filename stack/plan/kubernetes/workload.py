@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from stack.config.allow import GPU
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
-from stack.config.settings import GPU, Settings
+from stack.config.settings import Settings
 from stack.config.value import cpus, memory_bytes
 from stack.contract import HTTP_PORT, NODES_VARIABLE, TIMEOUT_VARIABLE, parse_duration
 from stack.plan.broker import BROKER_SECRET, MQTT_SECRET, describe_nodes

@@ -31,7 +31,7 @@ from stack.errors import BrokerError, EngineError
 from stack.plan.backup import BrokerFacts, Sample, bound_counts
 from stack.plan.broker import SERVICE
 from stack.plan.broker_data import name_volume
-from stack.plan.render import rabbitmq_image
+from stack.plan.stack_image import rabbitmq_image
 from stack.rabbitmq.management import Broker, find_broker
 from stack.run.backup.archive import encrypt
 

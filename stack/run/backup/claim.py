@@ -9,7 +9,7 @@ from stack.docker.volume import Volume, copied_volume, create_volume, helper, li
 from stack.plan.device_account import VOLUME as DEVICES_VOLUME
 from stack.plan.grafana import VOLUME as GRAFANA_VOLUME
 from stack.plan.notify import VOLUME as ALERT_VOLUME
-from stack.plan.render import control_image
+from stack.plan.stack_image import control_image
 from stack.plan.store import VOLUME as STORE_VOLUME
 from stack.run.backup.archive import encrypt
 

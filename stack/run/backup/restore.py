@@ -20,7 +20,7 @@ from stack.docker.volume import list_volumes
 from stack.errors import ConflictError, StackError
 from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, WRITTEN, Sealed
 from stack.plan.broker_data import BrokerData, explain_step, name_volume
-from stack.plan.render import rabbitmq_image
+from stack.plan.stack_image import rabbitmq_image
 from stack.rabbitmq.data import note_data
 from stack.run.backup.archive import Backup, check_beginning, decrypt, load_passphrase, read_backup, reading
 from stack.run.backup.broker import fill_volume, read_version

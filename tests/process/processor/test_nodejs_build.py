@@ -15,7 +15,8 @@ from threading import Thread
 import pytest
 import yaml
 
-from stack.config.settings import Allow, Settings
+from stack.config.allow import Allow
+from stack.config.settings import Settings
 from stack.config.source import load_function
 from stack.plan.function import plan_function
 from stack.state.source.source import Store

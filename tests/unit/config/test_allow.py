@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stack.config.settings import Allow, load_settings
+from stack.config.allow import Allow
+from stack.config.settings import load_settings
 from stack.errors import ConfigError
 
 

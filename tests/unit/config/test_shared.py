@@ -8,7 +8,7 @@ import pytest
 from stack.config.settings import Settings
 from stack.config.source import load_function
 from stack.plan.function import plan_function
-from stack.plan.render import function_image, render_function
+from stack.plan.stack_image import function_image, render_function
 from stack.run.node_modules import write_node_modules
 from stack.state.workspace import Workspace
 from tests.unit.plan.test_image import inputs

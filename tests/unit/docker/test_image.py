@@ -11,7 +11,8 @@ from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import Inputs
-from stack.plan.render import function_image, processor_image, render
+from stack.plan.render import render
+from stack.plan.stack_image import function_image, processor_image
 from stack.state.workspace import Workspace, write_tree
 from tests.unit.docker.fake_engine import FakeEngine
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan

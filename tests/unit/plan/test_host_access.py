@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from stack.config.settings import Allow, Images, Settings
+from stack.config.allow import Allow
+from stack.config.settings import Images, Settings
 from stack.errors import AccessError
 from stack.plan.host_access import check_host_access, find_host_access
 from stack.plan.stack import plan_service

@@ -11,7 +11,7 @@ from stack.plan.broker_data import name_volume
 from stack.plan.function import FunctionPlan
 from stack.plan.image import Archive, BaseImages, debian_image, digest, python_base, rabbitmq_base
 from stack.plan.inputs import Inputs
-from stack.plan.render import control_image, function_image, processor_image, rabbitmq_image
+from stack.plan.stack_image import control_image, function_image, processor_image, rabbitmq_image
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan
 
 ARCHIVE = Archive("trixie", ("deb http://mirror trixie main",))

@@ -19,8 +19,8 @@ from stack.plan.function_check import find_source
 from stack.plan.hints import advise, advise_start, explain
 from stack.plan.image import Archive, BaseImages, RuntimeVersion
 from stack.plan.inputs import Inputs
-from stack.plan.render import supplier_image
 from stack.plan.runtime.registry import explain_version, find_runtime
+from stack.plan.stack_image import supplier_image
 from tests.unit.plan.samples import KEY
 
 REGISTRY = BaseImages(ImageSource.REGISTRY, Archive("", ()))

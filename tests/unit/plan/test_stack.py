@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.allow import Allow
 from stack.config.environment import Secret
 from stack.config.function import FUNCTION_LABEL, Metadata
-from stack.config.settings import Allow, Dashboard, Defaults, ImageSource, Implementation, Settings
+from stack.config.settings import Dashboard, Defaults, ImageSource, Implementation, Settings
 from stack.errors import ConfigError
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.allow import Allow
 from stack.config.document import parse_model
 from stack.config.environment import SecretRef
 from stack.config.network import Tls
-from stack.config.settings import Allow, Dashboard, ImageSource, Implementation, Settings
+from stack.config.settings import Dashboard, ImageSource, Implementation, Settings
 from stack.config.swarm import Swarm
 from stack.errors import ConfigError
 from stack.plan.function import plan_function

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stack.config.settings import Allow, Settings
+from stack.config.allow import Allow
+from stack.config.settings import Settings
 from stack.plan.kubernetes.loss import find_losses
 from stack.plan.kubernetes.volume import list_volumes
 from tests.unit.plan.kubernetes.samples import make_workload

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from stack.config.settings import Allow, Downloads, Settings
+from stack.config.allow import Allow
+from stack.config.settings import Downloads, Settings
 from stack.config.source import Function, load_function
 from stack.errors import AccessError, FunctionError
 from stack.run.function import explain_fetched
