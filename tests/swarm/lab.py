@@ -158,7 +158,8 @@ class Node:
     @property
     def log(self) -> str:
         """The end of what the engine printed."""
-        return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-10:])
+        file = self.folder / "log"
+        return "\n".join(file.read_text(errors="replace").splitlines()[-10:]) if file.exists() else "it is gone"
 
 
 @dataclass

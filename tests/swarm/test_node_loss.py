@@ -64,7 +64,9 @@ def find_running(observer: Node, workspace: NodeWorkspace, service: str) -> Coun
 def spread(observer: Node, workspace: NodeWorkspace, service: str) -> None:
     """Have each machine run one container of a service: nothing moves back by itself to a machine that was lost."""
     if len(find_running(observer, workspace, service)) < 3:
-        observer.docker("service", "update", "--force", "--detach", f"{workspace.project}_{service}")
+        update = ("service", "update", "--force", "--detach", f"{workspace.project}_{service}")
+        # Managers choose a leader again after a return, and refuse meanwhile.
+        wait_until(lambda: not observer.docker(*update, check=False).returncode, seconds=120, what="a leader")
         everywhere = {"n1": 1, "n2": 1, "n3": 1}
         what = f"{service} on each machine"
         wait_until(lambda: find_running(observer, workspace, service) == everywhere, seconds=120, what=what)
@@ -140,6 +142,7 @@ def test_nothing_confirmed_is_lost_with_a_machine(
         whole = time.monotonic() - returned
     with lab.outside():
         seen = drain(cluster, observer)
+    wait_until(lambda: lab.hostnames() == {"n1", "n2", "n3"}, seconds=180, what="every machine being ready")
     missing = set(record.confirmed) - set(seen)
     doubles = seen.total() - len(seen)
     failed = [one for one in record.failed if one > since]
