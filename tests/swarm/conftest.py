@@ -6,8 +6,12 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.docker.foundation import share
+from tests.docker.share import Share
 from tests.docker.workspace import ROOT
 from tests.swarm.lab import Lab, NodeWorkspace, find_problem, open_lab
+
+__all__ = ["share"]
 
 # By this machine's engine, which reaches registries or archives.
 _PREPARE = """
@@ -52,18 +56,14 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def workspace(lab: Lab) -> NodeWorkspace:
+def workspace(lab: Lab, share: Share) -> NodeWorkspace:
     """A workspace on the first node, which has the images that every stack stands on; nothing runs."""
     workspace = lab.make_workspace()
     workspace.configure(engine="swarm", bind="0.0.0.0", plaintext=True, gateway={"login": "none"})
-    prepared = subprocess.run(
-        [sys.executable, "-c", _PREPARE],
-        cwd=ROOT,
-        env={name: value for name, value in workspace.environment().items() if name != "DOCKER_HOST"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {name: value for name, value in workspace.environment().items() if name != "DOCKER_HOST"}
+    command = [sys.executable, "-c", _PREPARE]
+    with share.turn("foundation"):
+        prepared = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert prepared.returncode == 0, prepared.stderr
     lab.load(prepared.stdout.split(), lab.nodes[:1])
     return workspace
