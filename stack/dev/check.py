@@ -184,7 +184,7 @@ def run_swarm(arguments: Sequence[str] = (), *, slow: bool) -> int:
     """
     install_test_tools(browser=False)
     # They wait for machines to be missed and to come back; each worker has three of its own.
-    options = ("--numprocesses=2", "--dist=loadfile", *(["--slow"] if slow else []))
+    options = ("--numprocesses=2", *_WORKERS[1:], *(["--slow"] if slow else []))
     return _run(*_MODULE, "pytest", *options, *arguments, _SWARM)
 
 

@@ -18,7 +18,8 @@ from tests.docker.nodes import PERSISTENT, QUEUE, Load, connect, read_all
 from tests.docker.workspace import wait_until
 from tests.swarm.lab import Lab, Node, NodeWorkspace
 
-pytestmark = pytest.mark.timeout(0)
+# What the ordinary run shows with a whole stack (test_node_loss.py), these measure of the broker.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 _BEFORE = 200
 
@@ -69,7 +70,6 @@ def test_a_broker_grows_to_three_machines(lab: Lab, stack: NodeWorkspace) -> Non
     assert services >= {f"rabbitmq-mqtt{suffix}" for suffix in ("", "-2", "-3")}
 
 
-@pytest.mark.slow
 def test_nothing_confirmed_is_lost_with_a_machine(
     lab: Lab, stack: NodeWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
