@@ -38,6 +38,7 @@ from stack.plan.stack_image import function_image, gateway_image, processor_imag
 from stack.plan.swarm import SWARM
 from stack.plan.tls import ServerCertificate
 from stack.state.access import Access, has_gateway_login, list_authorities, load_access, load_gateway_login
+from stack.state.broker import load_cluster
 from stack.state.credentials import load_credentials, load_former_credentials
 from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
 from stack.state.devices import Registry, RegistryReader, list_logins
@@ -226,6 +227,7 @@ class Stack:
             has_devices=has_devices,
             device_rates=rates,
             authorities=self._list_authorities(),
+            cluster=load_cluster(self.workspace) if self.settings.broker.nodes > 1 else "",
             certificate=load_server_certificate(self.workspace) if self.settings.tls.is_on else ServerCertificate(),
             bridge_accounts=self._find_bridge_accounts(),
         )

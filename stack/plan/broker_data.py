@@ -106,9 +106,13 @@ class BrokerData:
     """How many nodes have been one broker."""
 
 
-def name_volume(base_images: BaseImages) -> str:
-    """Name the volume of the broker's data: one for each source of images, since they may not read each other's."""
-    return VOLUME if base_images.is_registry else f"{VOLUME}-{base_images.archive.codename}"
+def name_volume(base_images: BaseImages, cluster: str = "") -> str:
+    """Name the volume of the broker's data: one for each source of images, since they may not read each other's.
+
+    Nodes of a cluster read none of an earlier cluster, which may be left on their machines.
+    """
+    name = VOLUME if base_images.is_registry else f"{VOLUME}-{base_images.archive.codename}"
+    return f"{name}-{cluster}" if cluster else name
 
 
 def find_wanted_data(settings: Settings, base_images: BaseImages) -> BrokerData:

@@ -52,6 +52,8 @@ class Inputs:
     """How many bytes a second each device may send that has a limit."""
     authorities: tuple[tuple[str, str], ...] = ()
     """The files of certificates that nodes of a broker of several have for bridges, each with what changes with it."""
+    cluster: str = ""
+    """Which cluster of the broker's nodes it is, where there was one before."""
     bridge_accounts: Mapping[SecretRef, SecretContent] = field(default_factory=dict)
     """The secrets of bridges, as far as they are there."""
 

@@ -11,6 +11,7 @@ from stack.errors import ConfigError
 from stack.plan.account import erlang_cookie
 from stack.plan.bridge import AUTHORITIES
 from stack.plan.bridge import FOLDER as AUTHORITIES_FOLDER
+from stack.plan.broker_data import name_volume
 from stack.plan.function import FunctionPlan, processor_document, service_name
 from stack.plan.gateway import CONFIGURATION, CONFIGURATION_PORT
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
@@ -93,6 +94,7 @@ def describe_swarm(
         "image_label": IMAGE_LABEL,
         "node_files": nodes,
         "node_command": _write_node_command(inputs),
+        "node_volume": name_volume(inputs.base_images, inputs.cluster) if settings.broker.nodes > 1 else "",
         "place_node": lambda number: f"node.labels.{NODE_LABEL}{settings.project} == {number}",
         "gateway_configs": own,
         "gateway_secrets": login,

@@ -118,7 +118,8 @@ def _await_nodes(broker: Broker, count: int) -> None:
         if monotonic() > deadline:
             raise BrokerError(
                 f"RabbitMQ's {count} nodes are not one broker after {_SECONDS:.0f} s. `invoke logs` tells why, and "
-                "`invoke nodes` which machine is away; then `invoke up` goes on."
+                '`invoke nodes` which machine is away; then `invoke up` goes on. Where the log says "Bad cookie", '
+                "the machine has a volume of an earlier broker: remove it there with `docker volume rm`."
             )
         sleep(_LOOK)
 

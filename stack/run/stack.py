@@ -28,6 +28,7 @@ from stack.state.access import (
     write_notify_secrets,
     write_store_login,
 )
+from stack.state.broker import begin_cluster
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
 from stack.state.tls import find_authority_end, find_server_names, make_tls
@@ -138,6 +139,8 @@ def take_down(*, volumes: bool) -> None:
             # Compose knows those of functions no more that are deleted.
             for one in list_volumes(stack.settings.project) if volumes else ():
                 remove_volume(one.name)
+            if volumes and stack.settings.broker.nodes > 1:
+                begin_cluster(stack.workspace)
     gone = " The data of the broker and of functions is gone."
     console.success("Nothing runs any more." + (gone if volumes else " The data is kept."))
     console.say("Next: `invoke up` starts it again, with the same functions.")

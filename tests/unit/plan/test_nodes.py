@@ -181,3 +181,11 @@ def test_one_node_has_them_of_its_machine() -> None:
     document = yaml.safe_load(render_compose(Inputs(settings, IMAGES, GUEST_ACCOUNTS)))
     targets = {one["target"] for one in document["services"][SERVICE]["volumes"]}
     assert "/etc/tidegate/bridge" in targets
+
+
+def test_a_cluster_after_another_has_volumes_of_its_own() -> None:
+    """Data of an earlier one, which is left on other machines, would let no node join."""
+    document = yaml.safe_load(render_compose(Inputs(THREE, IMAGES, GUEST_ACCOUNTS, cluster="1a2b")))
+    named = [document["services"][one]["volumes"][0]["source"] for one in list_nodes(THREE)]
+    assert named == ["rabbitmq-data-trixie", *["rabbitmq-data-trixie-1a2b"] * 2]
+    assert {*named} == {*document["volumes"]}
