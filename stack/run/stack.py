@@ -113,6 +113,9 @@ def render_stack() -> None:
         fresh = prepare_certificates(stack.reread())
         changed = write_stack(fresh, fresh.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")
+    if stack.engine.is_swarm:
+        console.say("Next: `invoke up` makes the images, gives them to all machines, and deploys it.")
+        return
     console.say(
         "Next: `invoke up` makes the images and starts it; `docker compose --file .stack/compose.yaml up -d` does"
     )

@@ -29,7 +29,7 @@ from stack.errors import FunctionError, HostError
 from stack.plan.broker import is_node
 from stack.plan.registry import LOCAL
 from stack.plan.stack import DEFINITION_LABEL
-from stack.plan.swarm import BIND_LABEL, WORKSPACE_LABEL, select_services
+from stack.plan.swarm import BIND_LABEL, SWARM, WORKSPACE_LABEL, select_services
 from stack.plan.template import write_yaml
 from stack.state.workspace import is_inside
 
@@ -246,6 +246,22 @@ def _read_logs(service: str, *, follow: bool) -> Iterable[tuple[str, bytes]]:
     return cast(Iterable[tuple[str, bytes]], lines)
 
 
+def check_swarm_is_over(engine: Engine) -> None:
+    """Make sure that Docker Swarm does not run the project still, where Compose is to run it.
+
+    Raises:
+        HostError: it does.
+    """
+    if engine.is_swarm or not engine.compose_file.with_name(SWARM).is_file():
+        return
+    with suppress(APIError):
+        if docker_api().services(filters={"label": f"{STACK_LABEL}={engine.project}"}):
+            raise HostError(
+                f"{engine.project} runs by Docker Swarm. Write `engine: swarm`, type `invoke down`, and then this with "
+                "`engine: compose`; the broker's data and functions' volumes on this machine stay."
+            )
+
+
 def check_binding(engine: Engine, settings: Settings) -> None:
     """Refuse an address that ports are not published at: Docker Swarm has one for all ports of a machine.
 
@@ -254,7 +270,7 @@ def check_binding(engine: Engine, settings: Settings) -> None:
     """
     if not engine.is_swarm:
         return
-    address = settings.get_address("gateway")
+    here, address = require_manager().node, settings.get_address("gateway")
     with explained():
         options = docker_api().inspect_network("docker_gwbridge")["Options"]
     found = options.get("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0")
@@ -264,7 +280,6 @@ def check_binding(engine: Engine, settings: Settings) -> None:
             f"Write `bind: {found}`; or, on a machine that is in no Swarm yet, "
             f"`./bootstrap provision --swarm --bind {address}`."
         )
-    here = require_manager().node
     unknown = [one for one in fetch_nodes() if one.id != here and one.labels.get(BIND_LABEL) != str(address)]
     if unknown and not address.is_unspecified:
         name = unknown[0].name
