@@ -2,8 +2,10 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+from pydantic import BaseModel
 
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
 from stack.config.output.registry import Output
@@ -147,12 +149,11 @@ def plan_function(function: Function, settings: Settings) -> FunctionPlan:
     """Fill in what the author left out.
 
     Raises:
-        ConfigError: the handler cannot be found, one trigger's queue is to hold the failed messages of another's, or a
-            durable queue is to be on one of several nodes only.
+        ConfigError: the handler cannot be found, or one trigger's queue is to hold the failed messages of another's.
     """
-    plan = complete_function(function, _find_handler(function), settings)
-    single = _find_single_queues(plan) if settings.broker.nodes > 1 else ()
-    if problems := [*_find_collisions(plan), *single]:
+    wanted = _replicate(function) if settings.broker.nodes > 1 else function
+    plan = complete_function(wanted, _find_handler(wanted), settings)
+    if problems := [*_find_collisions(plan)]:
         raise ConfigError(problems)
     return plan
 
@@ -203,16 +204,25 @@ def _find_collisions(plan: FunctionPlan) -> Iterator[str]:
                 yield f"{plan.function.document}: spec.triggers.{name}.attributes.queueName: {what}; choose another"
 
 
-def _find_single_queues(plan: FunctionPlan) -> Iterator[str]:
-    """Yield the durable queues that are to be classic ones."""
-    triggers = {f"triggers.{name}.attributes": bound for name, bound in find_queues(plan).items()}
-    outputs = {f"outputs.{name}": bound for name, bound in declared_by_outputs(plan).items()}
-    for place, bound in {**triggers, **outputs}.items():
-        if bound.queue_type == CLASSIC and bound.is_durable_queue:
-            yield (
-                f"{plan.function.document}: spec.{place}.queueType: a classic queue is on one of the broker's nodes, "
-                "and stands still while that is away; leave it out"
-            )
+def _replicate(function: Function) -> Function:
+    """Leave out that a durable queue is classic: it would be on one node of the broker, and stand still without it."""
+    spec = function.config.spec
+    triggers = {name: _leave_out_classic(one.attributes) for name, one in spec.triggers.items()}
+    outputs = {name: _leave_out_classic(one) for name, one in spec.outputs.items()}
+    changes: dict[str, Any] = {}
+    if any(outputs[name] is not one for name, one in spec.outputs.items()):
+        changes["outputs"] = outputs
+    if any(triggers[name] is not one.attributes for name, one in spec.triggers.items()):
+        copies = {name: one.model_copy(update={"attributes": triggers[name]}) for name, one in spec.triggers.items()}
+        changes["triggers"] = copies
+    changed = function.config.model_copy(update={"spec": spec.model_copy(update=changes)})
+    return replace(function, config=changed) if changes else function
+
+
+def _leave_out_classic(model: BaseModel) -> BaseModel:
+    is_durable = getattr(model, "durable_queue", getattr(model, "durable", None)) is not False
+    is_single = is_durable and getattr(model, "queue_type", "") == CLASSIC
+    return model.model_copy(update={"queue_type": ""}) if is_single else model
 
 
 def _find_handler(function: Function) -> str:

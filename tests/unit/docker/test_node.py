@@ -33,7 +33,10 @@ def test_what_to_type_where_this_is_no_manager(fake: FakeEngine, info: object, t
         require_manager()
 
 
-def test_without_a_majority_of_managers_it_is_said_what_to_do(fake: FakeEngine) -> None:
+def test_without_a_majority_of_managers_it_is_said_what_to_do(
+    fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.docker.node._ELECTION_SECONDS", -1.0)
     serve(fake, [])
     refusal = {"message": "rpc error: code = Unknown desc = The swarm does not have a leader."}
     fake.answer("/nodes", refusal, status=500)

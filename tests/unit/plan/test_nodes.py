@@ -11,11 +11,10 @@ import yaml
 from stack.config.bridge import Bridge
 from stack.config.settings import ImageSource, Settings
 from stack.contract import NODES_VARIABLE
-from stack.errors import ConfigError
 from stack.plan.account import describe_accounts, erlang_cookie
 from stack.plan.broker import NODES, SERVICE, Bound, find_host, is_node, list_nodes, topology
 from stack.plan.definitions import read_definitions
-from stack.plan.function import plan_function
+from stack.plan.function import declared_by_outputs, find_queues, plan_function, processor_document
 from stack.plan.gateway import render_gateway
 from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import Inputs
@@ -131,18 +130,15 @@ CLASSIC = {
 }
 
 
-def test_a_classic_queue_is_refused_where_it_would_be_on_one_node_only() -> None:
+def test_a_durable_queue_is_classic_with_one_node_only() -> None:
     function = make_function(
         triggers=CLASSIC, outputs={"out": {"kind": "rabbit-mq", "queue": "s", "queueType": "classic"}}
     )
-    plan_function(function, ONE)
-    with pytest.raises(ConfigError) as caught:
-        plan_function(function, THREE)
-    why = "a classic queue is on one of the broker's nodes, and stands still while that is away; leave it out"
-    places = ("spec.triggers.in.attributes", "spec.outputs.out")
-    assert list(caught.value.problems) == [
-        f"functions/thermo/function.yaml: {place}.queueType: {why}" for place in places
-    ]
+    for settings, types in ((ONE, ["classic", "classic", "classic"]), (THREE, ["quorum", "classic", "quorum"])):
+        plan = plan_function(function, settings)
+        bound = [*find_queues(plan).values(), *declared_by_outputs(plan).values()]
+        assert [one.queue_type for one in sorted(bound, key=lambda one: one.queue)] == types
+        assert processor_document(plan).count('"classic"') == types.count("classic")
 
 
 def test_what_an_older_deployment_calls_classic_is_a_quorum_queue() -> None:
