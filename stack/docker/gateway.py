@@ -190,7 +190,10 @@ def open_handover(engine: Engine, services: Iterable[Service], gateway: Containe
 
 def find_host(engine: Engine, gateway: Container) -> str:
     """Return where the gateway is on the network of Tidegate's own programs; nothing if it is not there any more."""
-    return SERVICE if is_inside() else engine.address(gateway, CONTROL)
+    if is_inside():
+        return SERVICE
+    # Swarm itself ends older containers, and the gateway answers on its own networks only.
+    return "" if engine.is_swarm else engine.address(gateway, CONTROL)
 
 
 def _read_version(settings: Settings) -> str:

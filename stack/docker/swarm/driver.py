@@ -27,6 +27,7 @@ from stack.docker.swarm.task import Document
 from stack.docker.swarm.update import Goal, watch_updates
 from stack.errors import FunctionError, HostError
 from stack.plan.broker import is_node
+from stack.plan.provision import GATEWAY_BRIDGE
 from stack.plan.registry import LOCAL
 from stack.plan.stack import DEFINITION_LABEL
 from stack.plan.swarm import BIND_LABEL, SWARM, WORKSPACE_LABEL, select_services
@@ -272,7 +273,7 @@ def check_binding(engine: Engine, settings: Settings) -> None:
         return
     here, address = require_manager().node, settings.get_address("gateway")
     with explained():
-        options = docker_api().inspect_network("docker_gwbridge")["Options"]
+        options = docker_api().inspect_network(GATEWAY_BRIDGE)["Options"]
     found = options.get("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0")
     if found != str(address):
         raise HostError(

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from docker.errors import NotFound
+
 from stack.config.settings import Settings
 from stack.docker.client import docker_api, execute, explained, fetch_task_log
 from stack.docker.container import Container
@@ -13,6 +15,7 @@ from stack.docker.node import STACK_LABEL, await_leader
 from stack.docker.swarm.task import Document, Swarm, read_tasks
 from stack.errors import ConflictError, EngineError
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.provision import GATEWAY_BRIDGE
 from stack.plan.registry import find_prefix
 from stack.plan.render import name_stack_file
 from stack.state.workspace import Workspace
@@ -63,6 +66,19 @@ class SwarmEngine(Engine):
     @property
     def _own(self) -> dict[str, str]:
         return {"label": f"{STACK_LABEL}={self.project}"}
+
+    def address(self, container: Container, network: str) -> str:
+        """Return where this machine reaches one of its own containers: not on their networks, which span machines.
+
+        Docker leads each out by a bridge of the machine, where it is called after its network namespace.
+        """
+        if container.node or not container.id:
+            return ""
+        with explained(), suppress(NotFound):
+            sandbox = docker_api().inspect_container(container.id)["NetworkSettings"]["SandboxID"]
+            found = docker_api().inspect_network(GATEWAY_BRIDGE)["Containers"].get(f"gateway_{sandbox[:12]}", {})
+            return str(found.get("IPv4Address", "")).partition("/")[0]
+        return ""
 
     def read_log(self, container: Container, *, tail: int, timestamps: bool = False) -> bytes:
         """Return the last lines of a task, on whatever machine; nothing if it is gone."""

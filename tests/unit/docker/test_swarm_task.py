@@ -1,13 +1,17 @@
 """Tasks of Docker Swarm, read as containers."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from stack.docker.container import Container
+from stack.docker.swarm.engine import SwarmEngine
 from stack.docker.swarm.task import Swarm, read_tasks
 from stack.docker.swarm.update import Goal, is_done
 from stack.plan.diff import Action, Running, Wanted, find_changes
 from stack.plan.stack import DEFINITION_LABEL
 from stack.plan.swarm import IMAGE_LABEL
+from tests.unit.docker.fake_engine import FakeEngine
 
 NODES = {
     name: {"ID": name, "Description": {"Hostname": name}, "Status": {"State": "ready", "Addr": f"10.0.0.{name[1]}"}}
@@ -115,3 +119,14 @@ def test_gateway_of_each_machine_is_no_surplus() -> None:
     assert find_changes([Wanted("gateway", "a", is_global=True)], running)[0].action is Action.KEEP
     assert find_changes([Wanted("gateway", "a")], running)[0].action is Action.REMOVE
     assert find_changes([Wanted("gateway", "b", is_global=True)], running)[0].action is Action.REPLACE
+
+
+def test_container_of_this_machine_is_reached_by_the_bridge_that_leads_out(fake: FakeEngine, tmp_path: Path) -> None:
+    fake.answer("/containers/1a/json", {"NetworkSettings": {"SandboxID": "0123456789abcdef"}})
+    ends = {"gateway_0123456789ab": {"IPv4Address": "172.18.0.3/16"}, "other": {"IPv4Address": "172.18.0.4/16"}}
+    fake.answer("/networks/docker_gwbridge", {"Containers": ends})
+    engine = SwarmEngine("p", tmp_path / "swarm.yaml")
+    here = Container("1a", "", "i", "running", "", "", "devices", "", "", "", "")
+    assert engine.address(here, "control") == "172.18.0.3"
+    assert engine.address(replace(here, id="gone"), "control") == ""
+    assert engine.address(replace(here, node="n2"), "control") == ""
