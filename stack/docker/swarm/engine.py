@@ -5,8 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from docker.errors import NotFound
-
 from stack.config.settings import Settings
 from stack.docker.client import docker_api, execute, explained, fetch_task_log
 from stack.docker.container import Container
@@ -70,15 +68,11 @@ class SwarmEngine(Engine):
     def address(self, container: Container, network: str) -> str:
         """Return where this machine reaches one of its own containers: not on their networks, which span machines.
 
-        Docker leads each out by a bridge of the machine, where it is called after its network namespace.
+        Docker leads each out by a bridge of the machine.
         """
-        if container.node or not container.id:
-            return ""
-        with explained(), suppress(NotFound):
-            sandbox = docker_api().inspect_container(container.id)["NetworkSettings"]["SandboxID"]
-            found = docker_api().inspect_network(GATEWAY_BRIDGE)["Containers"].get(f"gateway_{sandbox[:12]}", {})
-            return str(found.get("IPv4Address", "")).partition("/")[0]
-        return ""
+        with explained():
+            ends = docker_api().inspect_network(GATEWAY_BRIDGE)["Containers"]
+        return str(ends.get(container.id, {}).get("IPv4Address", "")).partition("/")[0]
 
     def read_log(self, container: Container, *, tail: int, timestamps: bool = False) -> bytes:
         """Return the last lines of a task, on whatever machine; nothing if it is gone."""

@@ -122,11 +122,9 @@ def test_gateway_of_each_machine_is_no_surplus() -> None:
 
 
 def test_container_of_this_machine_is_reached_by_the_bridge_that_leads_out(fake: FakeEngine, tmp_path: Path) -> None:
-    fake.answer("/containers/1a/json", {"NetworkSettings": {"SandboxID": "0123456789abcdef"}})
-    ends = {"gateway_0123456789ab": {"IPv4Address": "172.18.0.3/16"}, "other": {"IPv4Address": "172.18.0.4/16"}}
+    ends = {"1a": {"IPv4Address": "172.18.0.3/16"}, "ingress-sbox": {"IPv4Address": "172.18.0.2/16"}}
     fake.answer("/networks/docker_gwbridge", {"Containers": ends})
     engine = SwarmEngine("p", tmp_path / "swarm.yaml")
     here = Container("1a", "", "i", "running", "", "", "devices", "", "", "", "")
     assert engine.address(here, "control") == "172.18.0.3"
     assert engine.address(replace(here, id="gone"), "control") == ""
-    assert engine.address(replace(here, node="n2"), "control") == ""
