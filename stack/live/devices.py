@@ -28,6 +28,8 @@ _PAUSE = 2.0
 _TOPICS, _POINTS, _LONGEST = 100, 40, 200
 # For how long, in seconds, a client is shown that left, and how many of them.
 _GONE_SECONDS, _GONE = 600.0, 50
+# So many users and addresses whose login was refused are told of.
+_MOST_REFUSALS = 100
 
 
 @dataclass(frozen=True)
@@ -153,22 +155,27 @@ def follow_refusals(
 ) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Return what the pages are told of refused logins: how many, and since when there are so many.
 
-    That is not known, and so is None, of those that were there at the first look, whose time is None.
+    That is not known, and so is None, of those that were there at the first look, whose time is None. RabbitMQ forgets
+    all of them every two minutes (core_metrics_gc_interval), and counts from the beginning then; the latest are kept.
     """
-    found = {}
-    for one in now:
-        key = (one.user, one.host, one.protocol)
-        known = before.get(key, {})
-        is_same = known.get("count") == one.count
-        found[key] = {
+    known = {key: {**one, "counted": 0} for key, one in before.items()}
+    found = {(one.user, one.host, one.protocol): one for one in now}
+    for key, one in found.items():
+        older = before.get(key, {"count": 0, "counted": 0, "last": None})
+        new = one.count - (older["counted"] if one.count >= older["counted"] else 0)
+        known.pop(key, None)
+        known[key] = {
             "user": one.user,
             "host": one.host,
             "protocol": one.protocol,
-            "count": one.count,
+            "count": older["count"] + new,
+            # Of the broker's own count.
+            "counted": one.count,
             "function": functions.get(one.host, ""),
-            "last": known["last"] if is_same else time and round(time),
+            "last": (time and round(time)) if new else older["last"],
         }
-    return found
+    latest = sorted(known, key=lambda key: known[key]["last"] or 0)[-_MOST_REFUSALS:]
+    return {key: known[key] for key in known if key in set(latest)}
 
 
 def describe_client(client: Client, functions: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Refused logins: how often, and since when there are so many."""
 
+from dataclasses import replace
+
 from stack.live.devices import follow_refusals
 from stack.rabbitmq.management_async import Refusal, read_refusal
 
@@ -33,3 +35,21 @@ def test_new_ones_have() -> None:
     assert (again[KEY]["count"], again[KEY]["last"], again[KEY]["function"]) == (4, 100, "thermo")
     assert follow_refusals(again, [more], {}, 200)[KEY]["last"] == 100
     assert follow_refusals({}, [KILN], {}, 50)[KEY]["last"] == 50
+
+
+def test_what_the_broker_forgets_is_kept_and_counted_on() -> None:
+    found = follow_refusals({}, [KILN], {}, 50)
+    found = follow_refusals(found, [], {}, 60)
+    assert (found[KEY]["count"], found[KEY]["last"]) == (3, 50)
+    found = follow_refusals(found, [KILN], {}, 70)
+    assert (found[KEY]["count"], found[KEY]["last"]) == (6, 70)
+    # It forgot, and counted again, between two looks.
+    found = follow_refusals(found, [replace(KILN, count=2)], {}, 80)
+    assert (found[KEY]["count"], found[KEY]["last"]) == (8, 80)
+
+
+def test_the_latest_are_kept() -> None:
+    found: dict[tuple[str, str, str], dict[str, object]] = {}
+    for number in range(150):
+        found = follow_refusals(found, [replace(KILN, user=f"u{number}")], {}, number + 1)
+    assert [user for user, _, _ in found] == [f"u{number}" for number in range(50, 150)]
