@@ -11,7 +11,7 @@ _PICTURES = Path(__file__).parent / "browser" / ".screenshots"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+    parser.addoption("--update-golden", action="store_true", help="write the golden files again")
     parser.addoption("--no-docker-skip", action="store_true", help="fail, not skip, where there is no Docker engine")
     parser.addoption("--pictures", default=str(_PICTURES), help="where the tests of the dashboard leave pictures")
     parser.addoption("--slow", action="store_true", help="run the tests too that take long")

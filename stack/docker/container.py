@@ -123,6 +123,19 @@ class Listed(Protocol):
         """Return a part of it."""
 
 
+def describe_by_labels(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a container is told to be by its labels, whatever started it."""
+    return {
+        "definition": labels.get(DEFINITION_LABEL, ""),
+        "files": labels.get(FILES_LABEL, ""),
+        "secrets": labels.get(SECRETS_LABEL, ""),
+        "function": labels.get(FUNCTION_LABEL, ""),
+        "wanted_version": labels.get(WANTED_LABEL, ""),
+        "version": labels.get(VERSION_LABEL, ""),
+        "runtime": labels.get(RUNTIME_LABEL, PYTHON),
+    }
+
+
 def read_container(document: Listed) -> Container:
     """Read one container of Docker's listing."""
     labels, networks = document["Labels"], document["NetworkSettings"]["Networks"]
@@ -135,13 +148,7 @@ def read_container(document: Listed) -> Container:
         status=document["Status"],
         ports=", ".join(_write_ports(document["Ports"])),
         service=labels.get(SERVICE_LABEL, ""),
-        definition=labels.get(DEFINITION_LABEL, ""),
-        files=labels.get(FILES_LABEL, ""),
-        secrets=labels.get(SECRETS_LABEL, ""),
-        function=labels.get(FUNCTION_LABEL, ""),
-        wanted_version=labels.get(WANTED_LABEL, ""),
-        version=labels.get(VERSION_LABEL, ""),
-        runtime=labels.get(RUNTIME_LABEL, PYTHON),
+        **describe_by_labels(labels),
         folder=labels.get(FOLDER_LABEL, ""),
         network_address=next((address for _, address in addresses if address), ""),
         is_cut_off=_is_cut_off(labels, networks),

@@ -23,7 +23,7 @@ COPY_COLUMNS = "name,type,members,online"
 
 
 def find_single_copies(found: Definitions) -> Iterator[Difference]:
-    """Yield the classic queues of a broker of several nodes that are to be quorum queues, whoever has declared them."""
+    """Yield the classic queues of a broker of several nodes that are to be quorum queues, others' too."""
     for one in found.queues.values():
         name = str(one["name"])
         if name.endswith(MOVING):

@@ -130,7 +130,7 @@ def _load_replaced(workspace: Workspace) -> Credentials:
     try:
         return load_credentials(workspace)
     except HostError as error:
-        console.warn(f"{error} Whoever logs in with the account before is refused from the next `up` on.")
+        console.warn(f"{error} A client that logs in with the account before that is refused from the next `up` on.")
         return GUEST_CREDENTIALS
 
 

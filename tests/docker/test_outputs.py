@@ -180,7 +180,7 @@ def check_refused(workspace: Workspace, channel: Any) -> None:
 
 
 def check_declared(workspace: Workspace) -> None:
-    """What is deployed is declared: the broker has it again when it starts anew, and `plan` tells what is missing."""
+    """What is deployed is declared: the broker has it again when it starts again, and `plan` tells what is missing."""
     definitions = json.loads((workspace.rendered / "rabbitmq/definitions/20-topology.json").read_text())
     assert "outputs/alerts" in {one["name"] for one in definitions["exchanges"]}
     assert {"outputs/logs", "outputs/answers"} <= {one["name"] for one in definitions["queues"]}

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from stack.config.function import FUNCTION_LABEL
-from stack.contract import PYTHON
-from stack.docker.container import Container
-from stack.plan.image import RUNTIME_LABEL, VERSION_LABEL, WANTED_LABEL
-from stack.plan.stack import DEFINITION_LABEL, FILES_LABEL, SECRETS_LABEL
+from stack.docker.container import Container, describe_by_labels
+from stack.plan.stack import DEFINITION_LABEL
 from stack.plan.swarm import FOLDER_LABEL, IMAGE_LABEL
 
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
@@ -104,13 +101,7 @@ def _read_task(shown: Document, task: Document, swarm: Swarm) -> Container:
         status=_tell_status(status, node),
         ports=", ".join(_write_ports(task, swarm.find_address(task))),
         service=swarm.name_service(task),
-        definition=labels.get(DEFINITION_LABEL, ""),
-        files=labels.get(FILES_LABEL, ""),
-        secrets=labels.get(SECRETS_LABEL, ""),
-        function=labels.get(FUNCTION_LABEL, ""),
-        wanted_version=labels.get(WANTED_LABEL, ""),
-        version=labels.get(VERSION_LABEL, ""),
-        runtime=labels.get(RUNTIME_LABEL, PYTHON),
+        **describe_by_labels(labels),
         folder=labels.get(FOLDER_LABEL, ""),
         network_address=next((address for _, address in addresses), ""),
         network_addresses=addresses,

@@ -130,7 +130,7 @@ _TOKEN_QUEUE = {
 _AHEAD = 200
 # Seconds: after which the holder gives the message back, to get it again; for how long it is on duty without; and after
 # which one that has not got it sends another, should there be none. RabbitMQ takes a node for gone after 7.5 s at the
-# earliest (net_ticktime), a client after 10 s: whoever is cut off with too few nodes is off duty before another is on.
+# earliest (net_ticktime), a client after 10 s: one that is cut off with too few nodes is off duty before another is on.
 _RENEWAL, _LEASE, _ANOTHER = 2.0, 6.0, 15.0
 # Seconds for which what is due waits for a replica on duty, and between looks.
 _LATE, _LOOK = 30.0, 0.02
@@ -220,7 +220,7 @@ class TokenLock(Lock):
         self._channel.basic_publish("", self._queue, f"{text} {self._sign(text)}".encode())
 
     def _read(self, body: bytes) -> Token:
-        """Return what a message says; one that somebody else has sent says nothing."""
+        """Return what a message says; one that another program has sent says nothing."""
         text, _, signature = body.decode(errors="replace").rpartition(" ")
         if not hmac.compare_digest(self._sign(text).encode(), signature.encode()):
             return Token()
