@@ -33,6 +33,10 @@ _ADVICE = (
         f"Docker is installed and its engine does not run. {PROVISION}",
     ),
     (
+        re.compile(r"This node is not (?:a swarm manager|part of a swarm)"),
+        "This machine is in no Swarm, or is no manager of it; `invoke nodes` says what to type, and where.",
+    ),
+    (
         re.compile(r"no space left on device"),
         "There is no space left on Docker's disk. `docker system prune` frees what Docker no longer uses.",
     ),

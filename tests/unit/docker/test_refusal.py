@@ -19,6 +19,11 @@ from stack.docker.client import explain
             "Docker is installed and its engine does not run. Type `./bootstrap provision`",
         ),
         (
+            'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
+            "swarm and try again.",
+            "This machine is in no Swarm, or is no manager of it; `invoke nodes` says what to type",
+        ),
+        (
             "failed to register layer: write /usr/bin/python3: no space left on device",
             "There is no space left on Docker's disk. `docker system prune` frees",
         ),
