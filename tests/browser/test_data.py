@@ -147,6 +147,7 @@ def check_own_figures(page: Page) -> None:
 def check_time(page: Page) -> None:
     """Zoom by the mouse and by the keyboard, and go back."""
     choose_time(page, "30 d")
+    await_chart(page)
     plot = page.locator(".u-over")
     box = plot.bounding_box()
     assert box
@@ -177,6 +178,7 @@ def check_far(page: Page, chart: Locator) -> None:
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(chart).to_have_attribute("data-drawn", re.compile("[1-9]"))
     choose_time(page, "15 min")
+    await_chart(page)
     box = page.locator(".u-over").bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 50)
@@ -191,6 +193,7 @@ def check_far(page: Page, chart: Locator) -> None:
 
 def check_fingers(page: Page) -> None:
     """Draw the chart out with two fingers, and move it with one."""
+    await_chart(page)
     start, end = find_span(page)
     box = page.locator(".u-over").bounding_box()
     assert box
@@ -208,6 +211,7 @@ def check_fingers(page: Page) -> None:
     before = page.url
     touch("touchEnd")
     expect(page).not_to_have_url(before)
+    await_chart(page)
     near, far = find_span(page)
     assert (far - near) / (end - start) == pytest.approx(1 / 3, rel=0.02)
     assert (near + far) / 2 == pytest.approx((start + end) / 2, abs=(end - start) * 0.02)
@@ -222,6 +226,11 @@ def check_fingers(page: Page) -> None:
 
 def choose_time(page: Page, text: str) -> None:
     page.get_by_role("radiogroup", name="The last").get_by_text(text, exact=True).click()
+
+
+def await_chart(page: Page) -> None:
+    """Wait until the time that is drawn is the one of the address, which is there first."""
+    expect(page.get_by_role("group", name="Chart of the readings")).to_have_attribute("aria-busy", "false")
 
 
 def find_span(page: Page) -> tuple[float, float]:

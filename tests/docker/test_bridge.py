@@ -218,7 +218,8 @@ def test_nothing_is_lost_where_a_line_is_cut_and_power_fails(pair: Pair) -> None
     devices.check(pair, most_doubles=600)
     wait_until(lambda: count(pair.site, COMMANDED) >= 2, seconds=60, what="the commands")
     assert [(key, body) for key, body, _ in read(pair.site, COMMANDED)] == [("cmd.7.oven", "on"), ("cmd.7.oven", "off")]
-    assert not count(pair.hq, "tidegate-bridge-plant-7")
+    # The site confirms the last of them a moment after it has them.
+    wait_until(lambda: not count(pair.hq, "tidegate-bridge-plant-7"), seconds=60, what="the end of what waits")
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ async function draw() {
   clearTimeout(next);
   asking?.abort();
   const mine = (asking = new AbortController());
+  host.setAttribute("aria-busy", "true");
   try {
     if (state.queries.length) {
       const answer = await send("GET", `/data/chart?${fields()}&points=${countPoints()}`, undefined, mine.signal);
@@ -68,9 +69,9 @@ async function draw() {
     if (mine.signal.aborted) return;
     say(error.message);
   }
-  if (mine === asking && state.since) {
-    next = setTimeout(redraw, Math.min(LATEST, Math.max(SOONEST, (shown.step ?? 0) / LOOKS)) * 1000);
-  }
+  if (mine !== asking) return;
+  host.setAttribute("aria-busy", "false");
+  if (state.since) next = setTimeout(redraw, Math.min(LATEST, Math.max(SOONEST, (shown.step ?? 0) / LOOKS)) * 1000);
 }
 
 function showNothing() {
