@@ -29,6 +29,10 @@ _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
 _complete_context = ParseMachine.complete_context
 _see_positional = ParseMachine.see_positional_arg
 _refuse = ParseMachine.error
+
+# The help of an option that many tasks have.
+JSON_HELP = {"json": "print one JSON document and nothing else"}
+
 # How alike a word and the name of a task are to be.
 _LIKENESS = 0.5
 

@@ -2,7 +2,7 @@
 
 from invoke import Context
 
-from stack.cli import verb
+from stack.cli import JSON_HELP, verb
 
 
 @verb(
@@ -47,7 +47,7 @@ def logger(
         "sensors": "how many sensors take turns",
         "runtime": "python or nodejs, which is written into the functions' function.yaml; else as that says",
         "down": "stop the stack at the end",
-        "json": "print one JSON document and nothing else",
+        **JSON_HELP,
     }
 )
 def demo(

@@ -4,9 +4,7 @@ import sys
 
 from invoke import Collection, Context, Exit
 
-from stack.cli import verb
-
-_JSON = {"json": "print one JSON document and nothing else"}
+from stack.cli import JSON_HELP, verb
 
 
 @verb(
@@ -73,7 +71,7 @@ def docs(_: Context, build: bool = False, port: int = 8000) -> None:
         "scale": "print the machines and the money that 1,000 to 1,000,000 devices need instead, by a model",
         "sessions": "hold that model against so many sessions of MQTT instead",
         "every": "with --scale and --sessions: seconds between two messages of a device",
-        **_JSON,
+        **JSON_HELP,
     }
 )
 def bench(

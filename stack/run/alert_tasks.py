@@ -2,7 +2,7 @@
 
 from invoke import Context, Exit
 
-from stack.cli import verb
+from stack.cli import JSON_HELP, verb
 
 
 @verb(
@@ -15,7 +15,7 @@ from stack.cli import verb
         "labels": "NAME=VALUE, which they are to have; may be given several times",
         "duration": "how long no one is told, such as 2h",
         "comment": "why, for others to read",
-        "json": "print one JSON document and nothing else",
+        **JSON_HELP,
     },
 )
 def alerts(

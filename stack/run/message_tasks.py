@@ -2,7 +2,7 @@
 
 from invoke import Context
 
-from stack.cli import verb
+from stack.cli import JSON_HELP, verb
 
 
 @verb(
@@ -62,7 +62,7 @@ def watch(_: Context, pattern: str, exchange: str = "", count: int = 0, json: bo
         "count": "only the first so many; 0 is all",
         "match": "only those whose body, error, routing key or function has this text",
         "yes": "do not ask",
-        "json": "print one JSON document and nothing else",
+        **JSON_HELP,
     },
 )
 def dead_letters(  # noqa: PLR0913 -- each is an option of the command line

@@ -2,9 +2,7 @@
 
 from invoke import Context
 
-from stack.cli import verb
-
-_JSON = {"json": "print one JSON document and nothing else"}
+from stack.cli import JSON_HELP, verb
 
 
 @verb(
@@ -15,7 +13,7 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "no-images": "leave the functions' images out: a deploy builds them again",
         "verify": "restore it into a throwaway project, and compare",
         "force": "replace a file that is there",
-        **_JSON,
+        **JSON_HELP,
     },
 )
 def backup(

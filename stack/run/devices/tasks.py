@@ -2,10 +2,9 @@
 
 from invoke import Context
 
-from stack.cli import verb
+from stack.cli import JSON_HELP, verb
 
 _LABELS = {"label": "NAME=VALUE; may be given several times"}
-_JSON = {"json": "print one JSON document and nothing else"}
 
 
 @verb(
@@ -34,7 +33,7 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "qr": "of add and show, a QR code that makes a phone the device",
         "yes": "do not ask before a device is removed",
         **_LABELS,
-        **_JSON,
+        **JSON_HELP,
     },
 )
 def device(  # noqa: PLR0913 -- each is an option of the command line
@@ -90,7 +89,7 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     handle_device(command, as_json=json)
 
 
-@verb("words", iterable=["label"], help={"words": "a part of their name, type or labels", **_LABELS, **_JSON})
+@verb("words", iterable=["label"], help={"words": "a part of their name, type or labels", **_LABELS, **JSON_HELP})
 def devices(_: Context, words: str = "", label: list[str] | None = None, json: bool = False) -> None:
     """List devices."""
     from stack.run.devices.show import print_devices
