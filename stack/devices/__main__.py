@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from stack.config.device import NAME
 from stack.config.environment import Secret
@@ -59,8 +60,17 @@ def main() -> None:
     ]
     link.start()
     watch.start()
+    serve(build_app(routes))
+    link.close()
+    calls.close()
+    watch.close()
+    store.close()
+
+
+def serve(app: Starlette) -> None:
+    """Answer until the container is stopped."""
     uvicorn.run(
-        build_app(routes),
+        app,
         host="0.0.0.0",
         port=LOGIN_PORT,
         log_level="warning",
@@ -68,10 +78,6 @@ def main() -> None:
         # Who waits for a device's answer asks again.
         timeout_graceful_shutdown=1,
     )
-    link.close()
-    calls.close()
-    watch.close()
-    store.close()
 
 
 def open_broker(workspace: Workspace) -> Broker:

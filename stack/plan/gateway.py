@@ -232,6 +232,25 @@ def find_url(plan: FunctionPlan, settings: Settings) -> str:
     return f"http://{settings.host}:{settings.ports.gateway}/{plan.name}" if plan.is_routed else ""
 
 
+# What the templates call what is the same in each stack.
+_NAMES = {
+    "login_folder": FOLDER,
+    "own_header": OWN_HEADER,
+    "longest": _LONGEST,
+    "port": PORT,
+    "control_port": CONTROL_PORT,
+    "control_host": CONTROL_HOST,
+    "containers_path": CONTAINERS_PATH,
+    "again_port": _AGAIN_PORT,
+    "stats_path": STATS_PATH,
+    "configuration_service": CONFIGURATION,
+    "configuration_port": CONFIGURATION_PORT,
+    "check_port": _CHECK_PORT,
+    "check_path": _CHECK_PATH,
+    "version_path": VERSION_PATH,
+}
+
+
 def render_gateway(
     services: Sequence[Service],
     settings: Settings,
@@ -243,34 +262,17 @@ def render_gateway(
     """Render what the gateway mounts; `names` are this machine's own, and `login` changes with its login."""
     served = certificate or ServerCertificate()
     routes, metrics_guard = plan_routes(services, settings), find_metrics_guard(settings)
-    context = {
+    context = _NAMES | {
         "routes": routes,
         "has_login": metrics_guard.is_needed or any(one.guard.is_needed for one in routes),
         "metrics_guard": metrics_guard,
-        "login_folder": FOLDER,
-        "own_header": OWN_HEADER,
         "session": settings.session_cookie,
         "limits": find_limits(settings, PORT),
         "hosts": host_pattern((*names, *settings.dashboard.hosts, *settings.tls.names, *served.names)),
         "tls": _describe_tls(settings),
         "broker": find_host(settings),
-        # Of several nodes each is asked for itself, and one that is gone gets nothing.
-        "broker_servers": "server broker"
-        if settings.broker.nodes == 1
-        else f"server-template broker {settings.broker.nodes}",
-        "longest": _LONGEST,
-        "port": PORT,
-        "control_port": CONTROL_PORT,
-        "control_host": CONTROL_HOST,
+        "broker_servers": _name_servers(settings.broker.nodes),
         "control_subnet": settings.swarm.find_subnet(settings.project) if settings.is_swarm else "",
-        "containers_path": CONTAINERS_PATH,
-        "again_port": _AGAIN_PORT,
-        "stats_path": STATS_PATH,
-        "configuration_service": CONFIGURATION,
-        "configuration_port": CONFIGURATION_PORT,
-        "check_port": _CHECK_PORT,
-        "check_path": _CHECK_PATH,
-        "version_path": VERSION_PATH,
         "lines": find_lines(settings),
         "version": "",
     }
@@ -279,6 +281,12 @@ def render_gateway(
     # With another certificate the configuration is read again.
     context["version"] = digest([*parts, served.version] if served.version else parts)
     return {path: fill(path, context) for path in (*_FILES, *(_SWARM_FILES if settings.is_swarm else ()))}
+
+
+def _name_servers(nodes: int) -> str:
+    """Return how the line of the broker's servers begins."""
+    # Of several nodes each is asked for itself, and one that is gone gets nothing.
+    return "server broker" if nodes == 1 else f"server-template broker {nodes}"
 
 
 def _describe_tls(settings: Settings) -> dict[str, object]:
