@@ -36,7 +36,10 @@ class SecretCommand:
 
 @dataclass(frozen=True)
 class Usage:
-    """A secret, and functions and bridges that ask for it; those in `deployed` run with it, or were built with it."""
+    """A secret, and what asks for it: functions, bridges and channels.
+
+    Those in `deployed` run with it, or were built with it.
+    """
 
     secret: SecretRef
     functions: tuple[str, ...]
@@ -77,8 +80,8 @@ def _set(stack: Stack, order: SecretCommand) -> None:
     console.success(f"{ref} is set.")
     if users := sorted({plan.name for plan in _deployed_plans(stack) if _runs_with(plan, ref)}):
         console.say(f"Next: `invoke up` replaces {', '.join(users)}, so that it is used.")
-    elif bridges := [one.name for one in stack.settings.bridge if one.secret_ref == ref]:
-        console.say(f"Next: `invoke up` has the broker use it for the bridge {', '.join(bridges)}.")
+    elif places := _find_places(stack, ref):
+        console.say(f"Next: `invoke up` has it used for {', '.join(places)}.")
     else:
         console.say(f"Next: in function.yaml, valueFrom: {{secretKeyRef: {{name: {ref.name}, key: {ref.key}}}}}.")
 
@@ -122,9 +125,15 @@ def _find_usage(
     stack: Stack, ref: SecretRef, *, deployed: Sequence[FunctionPlan], written: Sequence[FunctionPlan] = ()
 ) -> Usage:
     running = {plan.name for plan in deployed if _uses(plan, ref)}
-    running |= {f"bridge {one.name}" for one in stack.settings.bridge if one.secret_ref == ref}
+    running.update(_find_places(stack, ref))
     names = running | {plan.name for plan in written if _uses(plan, ref)}
     return Usage(ref, tuple(sorted(names)), tuple(sorted(running)))
+
+
+def _find_places(stack: Stack, ref: SecretRef) -> list[str]:
+    """Return what of stack.yaml asks for a secret."""
+    bridges = [f"bridge {one.name}" for one in stack.settings.bridge if one.secret_ref == ref]
+    return bridges + [f"channel {name}" for name, used in stack.settings.notify.secrets.items() if used == ref]
 
 
 def _uses(plan: FunctionPlan, ref: SecretRef) -> bool:

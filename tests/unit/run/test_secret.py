@@ -93,6 +93,18 @@ def test_secret_for_fetching_code_is_a_use(workspace: Path, capsys: pytest.Captu
     order("remove", "db", force=True)
 
 
+def test_secret_of_a_channel_or_bridge_is_a_use(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "stack.yaml").write_text(
+        "notify: {channels: {oncall: {telegram: {secret: tell.token, chat: 1}}}}\n"
+        "bridge: [{name: hq, to: 'amqps://hq.example/', secret: hq.account, topics: ['plant/#']}]\n"
+    )
+    for name, key, place in (("tell", "token", "channel oncall"), ("hq", "account", "bridge hq")):
+        order("set", name, key, value="tidegate-bridge-a:b")
+        assert f"Next: `invoke up` has it used for {place}." in capsys.readouterr().err
+        with pytest.raises(StackError, match=rf"{name}\.{key} is used by {place}\.\nNothing was removed"):
+            order("remove", name)
+
+
 def test_remove_takes_one_key_or_all(workspace: Path) -> None:
     for key in ("a", "b", "c"):
         order("set", "db", key, value="x")
