@@ -38,6 +38,8 @@ _SILENT, _TIMES, _PAUSES = 900, 3, 20
 _GAP = "tidegate:gap"
 # Seconds that the stack has to start.
 _STARTS = 60
+# How far back it is looked for what could not be calculated, in seconds.
+_FAILS = 300
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 # How long before its end a certificate is told of, in seconds.
 _NOTICE = 14 * 86400
@@ -66,7 +68,7 @@ def list_stack_alerts(settings: Settings, services: Sequence[Service]) -> list[A
         *_list_broker_alerts(settings),
         *_list_bridge_alerts(settings),
         _describe_disk(settings),
-        _describe_errors(),
+        _describe_errors(settings),
     ]
 
 
@@ -83,10 +85,13 @@ def _make(name: str, expr: str, text: str, *, severity: Severity = Severity.WARN
     return Alert(PREFIX + name, config)
 
 
-def _add_start(expr: str, settings: Settings) -> str:
-    """Write a query that has no result until the store has run for a minute: what started with it may still start."""
+def _add_start(expr: str, settings: Settings, seconds: int = 0) -> str:
+    """Write a query that has no result until the store has run for a minute: what started with it may still start.
+
+    `seconds` is how far back the query looks: what was before that minute counts for nothing.
+    """
     window = f"{3 * settings.data.scrape_seconds:g}s"
-    return f"({expr}) and on () (time() - max(last_over_time({STORE_START}[{window}])) > {_STARTS})"
+    return f"({expr}) and on () (time() - max(last_over_time({STORE_START}[{window}])) > {_STARTS + seconds})"
 
 
 def _describe_missing(names: Sequence[str], settings: Settings) -> Alert:
@@ -203,12 +208,16 @@ def _list_bridge_alerts(settings: Settings) -> Iterator[Alert]:
         )
 
 
-def _describe_errors() -> Alert:
-    """Return the alert on alerts that vmalert can read, but not calculate: no one would hear of those."""
-    errors = "label_move(max(increase(vmalert_%s_rules_errors_total[5m])) by (%s) > 0, %s, %s)"
+def _describe_errors(settings: Settings) -> Alert:
+    """Return the alert on alerts that vmalert can read, but not calculate: no one would hear of those.
+
+    While the store is away, such as where vmalert started before it, none can be.
+    """
+    errors = f"label_move(max(increase(vmalert_%s_rules_errors_total[{_FAILS}s])) by (%s) > 0, %s, %s)"
     names = {"alerting": "alertname", "recording": "recording"}
     queries = [errors % (kind, name, json.dumps(name), '"rule"') for kind, name in names.items()]
-    return _make("rule-failing", " or ".join(queries), "{rule} cannot be calculated; `invoke alerts` says why.")
+    expr = _add_start(" or ".join(queries), settings, _FAILS)
+    return _make("rule-failing", expr, "{rule} cannot be calculated; `invoke alerts` says why.")
 
 
 def _describe_disk(settings: Settings) -> Alert:

@@ -123,8 +123,28 @@ CASES = (
         {
             'vmalert_alerting_rules_errors_total{alertname="hot", group="hot"}': "0x8 0+1x12 12x40",
             'vmalert_recording_rules_errors_total{recording="tidegate:gap", group="g"}': "0x60",
+            _STORE: "-600x60",
         },
         {"1m": (), "4m": ({"rule": "hot"},), "14m": ()},
+    ),
+    # No rule can be calculated until the store is there, which vmalert counts from its own start; one never can.
+    Case(
+        "rule-failing",
+        {
+            'vmalert_alerting_rules_errors_total{alertname="hot", group="hot"}': "_x4 20x60",
+            'vmalert_alerting_rules_errors_total{alertname="odd", group="odd"}': "_x4 20+1x60",
+            _STORE: "_x4 45x60",
+        },
+        {"1m30s": (), "5m": (), "9m": ({"rule": "odd"},)},
+    ),
+    # Nor while it starts again.
+    Case(
+        "rule-failing",
+        {
+            'vmalert_alerting_rules_errors_total{alertname="hot", group="hot"}': "0x20 _x4 30x60",
+            _STORE: "-600x20 _x4 345x60",
+        },
+        {"4m": (), "6m15s": (), "8m": (), "10m": (), "13m": ()},
     ),
     Case(
         "part-down",
