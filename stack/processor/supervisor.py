@@ -59,6 +59,8 @@ def _read(path: Path) -> int:
 _GRACE = 2.0
 # Seconds within which two signals are one: a terminal's reaches the process itself and, from its parent, once more.
 _TWICE = 0.5
+# Seconds that a process may still be there after its end of the pipe was closed, which its exit does first.
+_EXIT = 1.0
 # Seconds for an event in flight when the handler is loaded again.
 _RENEWAL = 2.0
 
@@ -158,8 +160,10 @@ class Supervisor:
                     self._on_exit(worker, worker.process, os.waitstatus_to_exitcode(wait_status))
 
     def _on_exit(self, worker: WorkerState, process: Process, code: int) -> None:
-        self._read_status(worker, process)
-        self._selector.unregister(process.status.descriptor)
+        if worker.exits_by is None:
+            self._read_status(worker, process)
+        if worker.exits_by is None:
+            self._selector.unregister(process.status.descriptor)
         reason = f"ended by a signal: {signal.strsignal(-code)}" if code < 0 else f"ended with exit status {code}"
         reason = worker.kill_reason or reason
         worker.spec.timer.stop()
@@ -207,7 +211,12 @@ class Supervisor:
     def _read_status(self, worker: WorkerState, process: Process) -> None:
         if worker.process is not process:
             return
-        for status in process.status.read() or ():
+        statuses = process.status.read()
+        if statuses is None:
+            # It ends; or its handler has closed what is the worker's own, and no event comes through any more.
+            self._selector.unregister(process.status.descriptor)
+            worker.exits_by = monotonic() + _EXIT
+        for status in statuses or ():
             self._take_status(worker, status)
 
     def _take_status(self, worker: WorkerState, status: Status) -> None:
@@ -249,14 +258,15 @@ class Supervisor:
             self._deadline = monotonic() + _GRACE
 
     def _end_late(self) -> None:
-        """Kill the workers whose event has taken too long."""
-        for worker in self._timeouts.find_late(self._workers, monotonic()):
-            assert worker.process is not None
-            worker.kill_reason = self._timeouts.kill_reason
-            worker.process.kill()
+        """Kill the workers whose event has taken too long, and those that are of no use any more."""
+        now = monotonic()
+        for worker in self._timeouts.find_late(self._workers, now):
+            worker.kill(self._timeouts.kill_reason)
         for worker in self._workers:
-            if worker.process and worker.leaves_by is not None and worker.leaves_by <= monotonic():
-                worker.process.kill()
+            if worker.exits_by is not None and worker.exits_by <= now:
+                worker.kill("the handler closed files and connections of its worker")
+            elif worker.leaves_by is not None and worker.leaves_by <= now:
+                worker.kill()
 
     def _end_fork_bomb(self) -> None:
         """End at once where no process can be started any more; process 1 takes all others with it."""
@@ -271,7 +281,7 @@ class Supervisor:
             due += [self._deadline, *([self._drain.ends] if self._is_draining else [])]
         else:
             due += [worker.start_at for worker in self._workers if worker.process is None]
-            due += [worker.leaves_by for worker in self._workers if worker.process and worker.leaves_by is not None]
+        due += [due for worker in self._workers for due in worker.find_ends()]
         return None if min(due) == float("inf") else max(0.0, min(due) - monotonic())
 
     def _find_trouble(self) -> str:

@@ -1,6 +1,6 @@
 """The supervisor's record of one worker: its process, how it is, and when it is started again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from stack.processor.process import Process
 from stack.processor.status import State, Status
@@ -28,6 +28,8 @@ class WorkerState:
         """What the process cannot see to, though it goes on."""
         self.leaves_by: float | None = None
         """When a process that was told to make place for another is to be gone."""
+        self.exits_by: float | None = None
+        """When a process that has closed its end of the pipe is to be gone."""
         self._status = Status(State.STARTING, "")
         self._since = 0.0
         self._delay = _FIRST_DELAY
@@ -37,6 +39,7 @@ class WorkerState:
         """Note that a process was started."""
         self.process = process
         self.kill_reason = self.notice = ""
+        self.exits_by = None
         self._note(Status(State.STARTING, ""), now)
 
     def note(self, status: Status, now: float) -> None:
@@ -76,6 +79,17 @@ class WorkerState:
         if self.process:
             self.leaves_by = leaves_by
             self.process.stop()
+
+    def kill(self, reason: str = "") -> None:
+        """End the process at once, if there is one; the reason is said of the messages that it has in flight."""
+        if self.process:
+            self.kill_reason = self.kill_reason or reason
+            self.process.kill()
+
+    def find_ends(self) -> Iterator[float]:
+        """Yield when the process is to be gone."""
+        if self.process:
+            yield from (due for due in (self.leaves_by, self.exits_by) if due is not None)
 
     def renewed(self) -> bool:
         """Return whether the process that ended was told to make place, and let another start now."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,17 @@ def test_worker_that_dies_is_replaced(start: Start, path: str) -> None:
     wait_for(lambda: processor.health().status == 200)
     assert processor.ask().body != first
     assert "trigger default-http, worker 0: ended" in processor.log
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("limit", ["0s", "10s"])
+def test_worker_whose_handler_closes_its_files_is_replaced(start: Start, workers: int, limit: str) -> None:
+    processor = start("dies", triggers={"web": {"kind": "http", "numWorkers": workers}}, eventTimeout=limit)
+    with suppress(OSError):
+        assert processor.ask("/close").status == 500
+    processor.wait_for_log("again_in_seconds")
+    wait_for(lambda: processor.health().status == 200)
+    assert all(processor.ask().status == 200 for _ in range(10))
 
 
 def test_others_go_on_while_one_worker_is_replaced(start: Start) -> None:
