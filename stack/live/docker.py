@@ -114,6 +114,8 @@ _RAW = "application/vnd.docker.raw-stream"
 _BELIEVED_SECONDS = 30.0
 # The same while a function is there of which Docker's health check, which is rare, has not found that it is ready.
 _DOUBTED_SECONDS = 0.9
+# How long the last lines may take, which another machine may have.
+_LINES_SECONDS = 10.0
 # Seconds between two looks at what a container uses.
 _USAGE_SECONDS = 4.0
 
@@ -200,7 +202,9 @@ class AsyncEngine:
         if monotonic() < self._used_at + _USAGE_SECONDS:
             return self._usages
         self._used_at = monotonic()
-        running = [one.container.id for one in await self.instances() if one.container.is_running]
+        running = [
+            one.container.id for one in await self.instances() if one.container.is_running and not one.container.node
+        ]
         samples = dict(zip(running, await asyncio.gather(*map(self._sample, running)), strict=True))
         self._usages = {key: _compare(self._samples.get(key), new) for key, new in samples.items() if new}
         self._samples = {key: new for key, new in samples.items() if new}
@@ -244,19 +248,22 @@ class AsyncEngine:
 
     async def _sample(self, container: str) -> _Sample | None:
         """Ask once for what a container uses; aiodocker's own call would take Docker two seconds."""
-        url = self._url(container, "stats?stream=0&one-shot=1")
+        url = self._url(f"containers/{container}/stats?stream=0&one-shot=1")
         try:
             async with self.docker.session.get(url, timeout=_TIMEOUT) as answer:
                 return _read_sample(await answer.json())
         except (*FAILURES, ValueError, KeyError):
             return None
 
-    async def lines(self, container: str, *, tail: int) -> list[str]:
-        """Return a container's last lines, each with its time before it."""
-        pieces = [piece async for piece in self.texts(container, f"timestamps=1&tail={tail}")]
-        return "".join(pieces).splitlines()
+    async def lines(self, container: Container, *, tail: int) -> list[str]:
+        """Return a container's last lines, each with its time before it; none if its machine does not answer."""
+        with suppress(*FAILURES):
+            async with asyncio.timeout(_LINES_SECONDS):
+                pieces = [piece async for piece in self.texts(container, f"timestamps=1&tail={tail}")]
+            return "".join(pieces).splitlines()
+        return []
 
-    async def follow(self, container: str, since: float) -> AsyncIterator[str]:
+    async def follow(self, container: Container, since: float) -> AsyncIterator[str]:
         """Yield a container's lines from a time on, as they come, each with its time before it."""
         unfinished = ""
         async for text in self.texts(container, f"follow=1&timestamps=1&since={since:.9f}"):
@@ -264,20 +271,25 @@ class AsyncEngine:
             for line in lines:
                 yield line
 
-    async def texts(self, container: str, query: str) -> AsyncIterator[str]:
+    async def texts(self, container: Container, query: str) -> AsyncIterator[str]:
         """Yield what a container says as it comes, in pieces; the query has Docker's own options.
 
         Without aiodocker's own call, which leaves its connection open when no one listens any more.
         """
-        url = self._url(container, f"logs?stdout=1&stderr=1&{query}")
+        url = self._url(f"{_find_place(container)}/logs?stdout=1&stderr=1&{query}")
         async with self.docker.session.get(url, timeout=_ENDLESS) as answer:
             answer.raise_for_status()
             texts: AsyncIterator[str] = multiplexed_result_stream(answer, is_tty=answer.content_type == _RAW)  # type: ignore[no-untyped-call]
             async for text in texts:
                 yield text
 
-    def _url(self, container: str, rest: str) -> str:
-        return f"{self.docker.docker_host}/{self.docker.api_version}/containers/{container}/{rest}"
+    def _url(self, path: str) -> str:
+        return f"{self.docker.docker_host}/{self.docker.api_version}/{path}"
+
+
+def _find_place(container: Container) -> str:
+    """Return where Docker tells of a container: on another machine it knows only Swarm's task."""
+    return f"tasks/{container.task}" if container.node else f"containers/{container.id}"
 
 
 def _read_sample(document: dict[str, Any]) -> _Sample:

@@ -13,6 +13,7 @@ from typing import Any
 from aiodocker import Docker
 
 from stack.docker.container import Container
+from stack.docker.engine import Engine
 from stack.errors import EngineError
 from stack.live.channel import LogTail
 from stack.live.docker import FAILURES, AsyncEngine
@@ -71,7 +72,7 @@ class LogSource:
     async def _see_to_followers(self) -> None:
         containers = [one.container for one in await self._engine.instances() if one.container.service in self._names]
         new = [one for one in containers if one.id not in self._last]
-        said = await asyncio.gather(*(self._engine.lines(one.id, tail=_KEPT) for one in new))
+        said = await asyncio.gather(*(self._engine.lines(one, tail=_KEPT) for one in new))
         for one in new:
             self._last[one.id] = 0.0
         pairs = [(one, line) for one, lines in zip(new, said, strict=True) for line in lines]
@@ -84,7 +85,7 @@ class LogSource:
 
     async def _follow(self, container: Container) -> None:
         try:
-            async for line in self._engine.follow(container.id, self._last[container.id]):
+            async for line in self._engine.follow(container, self._last[container.id]):
                 if self._note(container, line):
                     self._touch()
         except FAILURES:
@@ -183,15 +184,15 @@ class Excerpt:
     since: float = 0.0
 
 
-async def read_transcript(project: str, function: str, excerpt: Excerpt) -> tuple[dict[str, Any], ...]:
+async def read_transcript(engine: Engine, function: str, excerpt: Excerpt) -> tuple[dict[str, Any], ...]:
     """Return the lines of all containers of a function, each as the topic `logs:NAME` has it.
 
     Raises:
         EngineError: Docker does not answer.
     """
-    async with _open_engine(project) as engine:
-        containers = [one.container for one in await engine.instances() if one.container.function == function]
-        read = await asyncio.gather(*(_read(engine, one, excerpt) for one in containers))
+    containers = [one for one in await asyncio.to_thread(engine.listed) if one.function == function]
+    async with _open_engine(engine.project) as live:
+        read = await asyncio.gather(*(_read(live, one, excerpt) for one in containers))
     return tuple(sorted((entry for entries in read for entry in entries), key=lambda entry: entry["time"]))
 
 
@@ -204,7 +205,7 @@ def write_transcript(entries: Sequence[dict[str, Any]]) -> str:
 async def _read(engine: AsyncEngine, container: Container, excerpt: Excerpt) -> Sequence[dict[str, Any]]:
     tail = min(excerpt.tail, MOST_LINES)
     query = f"timestamps=1&tail={tail}&since={excerpt.since:.9f}"
-    text = "".join([piece async for piece in engine.texts(container.id, query)])
+    text = "".join([piece async for piece in engine.texts(container, query)])
     return [read_line(container.name, line) for line in text.splitlines()]
 
 

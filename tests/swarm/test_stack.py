@@ -55,6 +55,17 @@ def test_a_function_runs_on_three_machines(lab: Lab, workspace: NodeWorkspace, g
     wait_until(lambda: call(lab, workspace, "echo") == [(200, "first")] * 3, seconds=30, what="an answer of each")
 
 
+def test_the_dashboard_tells_what_was_said_on_each_machine(workspace: NodeWorkspace) -> None:
+    rows = [line.split() for line in workspace.invoke("credentials", "--dashboard").stdout.splitlines()]
+    (user, password) = next(row[1:3] for row in rows if row[:1] == ["dashboard"])
+    workspace.invoke("up")
+    with workspace.node.entered():
+        url = f"http://127.0.0.1:{workspace.settings.ports.dashboard}/functions/echo/logs/text"
+        status, text = fetch(url, user=user, password=password)
+    assert status == 200, text
+    assert len({line.split()[1] for line in text.splitlines()}) == 3, text
+
+
 def test_images_are_pulled_by_their_digest(workspace: NodeWorkspace) -> None:
     images = list_services(workspace, workspace.project)
     assert {"function-echo", "gateway", "rabbitmq-mqtt"} <= set(images)

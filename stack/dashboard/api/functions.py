@@ -254,7 +254,7 @@ async def _follow_log(project: str, container: Container, query: str) -> AsyncIt
         try:
             # Finds out which of its versions Docker speaks.
             await docker.version()
-            async for text in AsyncEngine(docker, project).texts(container.id, query):
+            async for text in AsyncEngine(docker, project).texts(container, query):
                 yield text
         except FAILURES:
             # The container is gone, and so is what it would have said.

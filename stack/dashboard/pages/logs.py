@@ -62,8 +62,8 @@ async def download(request: Request) -> Response:
 
 
 async def _read(request: Request) -> tuple[dict[str, Any], ...]:
-    settings = (await run_in_threadpool(services_of(request).stack)).settings
-    return await read_transcript(settings.project, request.path_params["name"], _read_query(request))
+    engine = (await run_in_threadpool(services_of(request).stack)).engine
+    return await read_transcript(engine, request.path_params["name"], _read_query(request))
 
 
 def _read_query(request: Request) -> Excerpt:
