@@ -144,14 +144,16 @@ def check_secrets(plans: Iterable[FunctionPlan], vault: Vault) -> None:
     Raises:
         ConfigError: it is not; every place is named.
     """
-    problems = [
-        f"{plan.function.document}: {want.path}: {problem}"
-        for plan in plans
-        for want in find_wants(plan)
-        for problem in _find_problems(want, vault.contents_for(plan.name))
-    ]
+    problems = [problem for plan in plans for problem in find_problems(plan, vault)]
     if problems:
         raise ConfigError(problems)
+
+
+def find_problems(plan: FunctionPlan, vault: Vault) -> Iterator[str]:
+    """Yield a line for each secret that a function asks for and that is not there, or cannot be given."""
+    contents = vault.contents_for(plan.name)
+    for want in find_wants(plan):
+        yield from (f"{plan.function.document}: {want.path}: {one}" for one in _find_problems(want, contents))
 
 
 def _wants_of_environment(plan: FunctionPlan) -> Iterator[SecretRequirement]:

@@ -23,7 +23,7 @@ from stack.plan.kubernetes.scaling import Scaling, plan_scaling
 from stack.plan.kubernetes.secret import NeededSecret, find_secrets
 from stack.plan.kubernetes.volume import list_volumes
 from stack.plan.kubernetes.workload import COMPONENT_LABEL, FUNCTION, NAME_LABEL, ROUTED_LABEL, Workload
-from stack.plan.secret import Vault
+from stack.plan.secret import Vault, find_problems
 from stack.plan.stack import Service
 from stack.plan.template import fill
 
@@ -175,7 +175,8 @@ def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:
         "claims": _list_claims(workloads),
     }
     files = dict(_render(context, workloads))
-    return Exported(files, tuple(_find_notes(workloads, scalings, inputs, target)), secrets)
+    missing = (problem for one in services for problem in find_problems(one.plan, vault))
+    return Exported(files, (*missing, *_find_notes(workloads, scalings, inputs, target)), secrets)
 
 
 def _choose_nodes(inputs: Inputs, nodes: int) -> Inputs:

@@ -77,6 +77,17 @@ def test_a_file_of_others_is_not_overwritten(root: Path) -> None:
     assert [path.name for path in (root / "deploy").iterdir()] == ["namespace.yaml"]
 
 
+def test_a_secret_that_is_not_there_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The pods would run without it, and no Secret would be named."""
+    (root / "functions/thermo/function.yaml").write_text(
+        "spec: {env: [{name: WORD, valueFrom: {secretKeyRef: {name: database, key: password}}}]}\n"
+    )
+    export_kubernetes(ExportRequest())
+    told = capsys.readouterr().err
+    assert "spec.env.0.valueFrom.secretKeyRef: there is no secret database.password" in told
+    assert "Set it: invoke secret set database password." in told
+
+
 def test_secrets_are_printed_and_nothing_is_written(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export_kubernetes(ExportRequest(namespace="plant", secrets=True))
     (secret,) = [one for one in yaml.safe_load_all(capsys.readouterr().out) if one]
