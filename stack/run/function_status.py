@@ -7,6 +7,7 @@ from stack import console
 from stack.config.settings import Settings
 from stack.docker.container import Container
 from stack.docker.stack import Stack, open_stack, warn_refused
+from stack.docker.swarm.engine import find_other_engine
 from stack.errors import ConfigError
 from stack.plan.function import FunctionPlan
 from stack.plan.gateway import find_url
@@ -60,6 +61,8 @@ class FunctionStatus:
 def print_functions(*, as_json: bool) -> None:
     """Show every function."""
     functions = list_functions()
+    if other := find_other_engine(open_stack().engine):
+        console.warn(other)
     if as_json or functions:
         show_functions(functions, as_json=as_json)
     else:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from stack import console
 from stack.config.source import function_folders
 from stack.docker.stack import Stack, open_stack, warn_refused
+from stack.docker.swarm.engine import find_other_engine
 from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import SERVICE
 from stack.plan.diff import DEPLOY, Action, Change, find_deploys
@@ -25,6 +26,8 @@ def print_plan(*, as_json: bool) -> int:
     """
     stack = open_stack()
     warn_refused(stack)
+    if other := find_other_engine(stack.engine):
+        console.warn(other)
     changes = find_plan(stack)
     pending = [one for one in changes if one.action is not Action.KEEP]
     if as_json:

@@ -14,6 +14,7 @@ from stack.docker.container import Container, ask
 from stack.docker.container import find_url as find_container_url
 from stack.docker.engine import Engine
 from stack.docker.stack import Stack, describe_age, find_age, open_stack, warn_refused
+from stack.docker.swarm.engine import find_other_engine
 from stack.errors import BrokerError
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
@@ -110,6 +111,8 @@ def print_status(*, as_json: bool) -> None:
         print_store(store)
         if (age := find_age(stack)) is not None:
             console.note(describe_age(age))
+    elif other := find_other_engine(stack.engine):
+        console.warn(other)
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
     if not as_json:

@@ -12,7 +12,8 @@ from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
-from stack.docker.swarm.driver import check_binding, check_swarm_is_over, open_driver
+from stack.docker.swarm.driver import check_binding, open_driver
+from stack.docker.swarm.engine import check_other_engine
 from stack.docker.swarm.registry import start_registry
 from stack.errors import FunctionError
 from stack.plan.alert import list_unknown
@@ -236,7 +237,7 @@ def prepare_images() -> None:
 def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     """Find what is to be done, and write the rendered tree."""
     open_driver(stack.engine).check()
-    check_swarm_is_over(stack.engine)
+    check_other_engine(stack.engine)
     warn_ignored((one.plan.function for one in stack.undeployed), has_nodes=stack.engine.is_swarm)
     warn_refused(stack)
     is_new = not stack.engine.compose_file.exists()

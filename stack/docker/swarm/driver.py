@@ -17,11 +17,11 @@ from python_on_whales import DockerClient
 
 from stack.config.settings import Settings
 from stack.docker.client import docker_api
-from stack.docker.container import PROJECT_LABEL, Container
+from stack.docker.container import Container
 from stack.docker.driver import Driver, docker_cli, end_commands, explained, print_lines
 from stack.docker.engine import Engine
 from stack.docker.node import STACK_LABEL, await_leader, fetch_nodes, require_manager, update_node
-from stack.docker.swarm.engine import SwarmEngine
+from stack.docker.swarm.engine import SwarmEngine, check_other_engine
 from stack.docker.swarm.registry import push_images, spread_images
 from stack.docker.swarm.task import Document
 from stack.docker.swarm.update import Goal, watch_updates
@@ -30,7 +30,7 @@ from stack.plan.broker import is_node
 from stack.plan.provision import GATEWAY_BRIDGE
 from stack.plan.registry import LOCAL
 from stack.plan.stack import DEFINITION_LABEL
-from stack.plan.swarm import BIND_LABEL, SWARM, WORKSPACE_LABEL, select_services
+from stack.plan.swarm import BIND_LABEL, WORKSPACE_LABEL, select_services
 from stack.plan.template import write_yaml
 from stack.state.workspace import is_inside
 
@@ -57,13 +57,7 @@ class SwarmDriver(Driver):
             HostError: this machine is no manager, or another has the workspace.
         """
         self.engine.check_engine()
-        with explained():
-            others = docker_api().containers(filters={"label": f"{PROJECT_LABEL}={self.engine.project}"})
-        if others:
-            raise HostError(
-                f"{self.engine.project} runs by Docker Compose. Write `engine: compose`, type `invoke down`, and then "
-                "this with `engine: swarm`; the broker's data and functions' volumes stay."
-            )
+        check_other_engine(self.engine)
         here, label = require_manager().node, f"{WORKSPACE_LABEL}{self.engine.project}"
         nodes = fetch_nodes(self.engine.project)
         if elsewhere := [one for one in nodes if label in one.labels and one.id != here]:
@@ -245,22 +239,6 @@ def _read_logs(service: str, *, follow: bool) -> Iterable[tuple[str, bytes]]:
     """Return the lines of a service's tasks, each with its task and machine before it."""
     lines = docker_cli.service.logs(service, follow=follow, stream=True)
     return cast(Iterable[tuple[str, bytes]], lines)
-
-
-def check_swarm_is_over(engine: Engine) -> None:
-    """Make sure that Docker Swarm does not run the project still, where Compose is to run it.
-
-    Raises:
-        HostError: it does.
-    """
-    if engine.is_swarm or not engine.compose_file.with_name(SWARM).is_file():
-        return
-    with suppress(APIError):
-        if docker_api().services(filters={"label": f"{STACK_LABEL}={engine.project}"}):
-            raise HostError(
-                f"{engine.project} runs by Docker Swarm. Write `engine: swarm`, type `invoke down`, and then this with "
-                "`engine: compose`; the broker's data and functions' volumes on this machine stay."
-            )
 
 
 def check_binding(engine: Engine, settings: Settings) -> None:

@@ -5,17 +5,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from docker.errors import APIError
+
 from stack.config.settings import Settings
 from stack.docker.client import docker_api, execute, explained, fetch_task_log
-from stack.docker.container import Container
+from stack.docker.container import PROJECT_LABEL, Container
 from stack.docker.engine import Engine
 from stack.docker.node import STACK_LABEL, await_leader
 from stack.docker.swarm.task import Document, Swarm, read_tasks
-from stack.errors import ConflictError, EngineError
+from stack.errors import ConflictError, EngineError, HostError
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.provision import GATEWAY_BRIDGE
 from stack.plan.registry import find_prefix
 from stack.plan.render import name_stack_file
+from stack.plan.swarm import SWARM
 from stack.state.workspace import Workspace
 
 _READY_PORT, _READY_PATH = 8082, "/ready"
@@ -102,6 +105,43 @@ def check_one_machine(engine: Engine, task: str) -> None:
     """
     if engine.is_swarm:
         raise ConflictError(f"`invoke {task}` knows one machine only, and stack.yaml has `engine: swarm`.")
+
+
+def check_other_engine(engine: Engine) -> None:
+    """Make sure that the project does not run by the other engine than the one that stack.yaml has.
+
+    Raises:
+        HostError: it does.
+    """
+    if problem := find_other_engine(engine):
+        raise HostError(problem)
+
+
+def find_other_engine(engine: Engine) -> str:
+    """Return that the project runs by the other engine, and what to type; nothing where it does not."""
+    if engine.is_swarm and _runs_by_compose(engine):
+        found, name, wanted, where = "Docker Compose", "compose", "swarm", ""
+    elif not engine.is_swarm and _runs_by_swarm(engine):
+        found, name, wanted, where = "Docker Swarm", "swarm", "compose", " on this machine"
+    else:
+        return ""
+    return (
+        f"{engine.project} runs by {found}. Write `engine: {name}`, type `invoke down`, and then `invoke up` with "
+        f"`engine: {wanted}`; the broker's data and functions' volumes{where} stay."
+    )
+
+
+def _runs_by_compose(engine: Engine) -> bool:
+    with explained():
+        return bool(docker_api().containers(filters={"label": f"{PROJECT_LABEL}={engine.project}"}))
+
+
+def _runs_by_swarm(engine: Engine) -> bool:
+    if not engine.compose_file.with_name(SWARM).is_file():
+        return False
+    with suppress(APIError):
+        return bool(docker_api().services(filters={"label": f"{STACK_LABEL}={engine.project}"}))
+    return False
 
 
 def open_engine(workspace: Workspace, settings: Settings) -> Engine:
