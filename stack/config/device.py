@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -168,7 +167,7 @@ class DeviceConfig:
     labels: Mapping[str, str]
     rate: int = 0
     """How many bytes a second it may send; 0 where it has no limit."""
-    metrics: Mapping[str, DeviceMetric] = MappingProxyType({})
+    metrics: Mapping[str, DeviceMetric] = field(default_factory=dict)
     """What it measures."""
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from stack.config.environment import SecretRef
@@ -60,7 +59,7 @@ class ChosenSite:
 
     name: str
     dashboard: RemoteDashboard
-    labels: Mapping[str, str] = MappingProxyType({})
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_sites(workspace: Workspace, choice: SiteChoice) -> tuple[ChosenSite, ...]:
