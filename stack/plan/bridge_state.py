@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from stack.plan.bridge import FROM, TO
 from stack.plan.trouble import Trouble, write_megabytes
 
-RUNNING = "running"
+RUNNING, BLOCKED = "running", "blocked"
+# Why nothing goes to a broker that lets no one publish: it has an alarm.
+_ALARMS = {TO: "its broker takes no messages, for want of disk or memory", FROM: "this broker takes no messages"}
 # Messages that a shovel has taken and waits for the confirm of.
 _ON_THE_WAY = 200
 # Of the room for messages that wait, and of their time, the share from which on it is told.
-_NEARLY = 0.8
+_NEARLY, _FULL = 0.8, 0.98
 # Seconds for which a message may wait while the bridge runs, before it is told that it lags.
 _LATE = 600
 # What RabbitMQ's log says of a shovel that ended, the word that matters in it, and what it means.
@@ -43,8 +46,8 @@ _MEANINGS = (
 class BridgeState:
     """A bridge as it is now.
 
-    `shovels` are the states of those that run here by their way, `to` or `from`; `is_connected` says of a bridge
-    without any whether the other place is there.
+    `shovels` are the states of those that run here by their way, `to` or `from`; `connections` says of a bridge
+    without any how many the other place has.
     """
 
     name: str
@@ -58,14 +61,20 @@ class BridgeState:
     oldest: float | None = None
     """Seconds for which the oldest waits; nothing where it is not known."""
     shovels: Mapping[str, str] = field(default_factory=dict)
-    is_connected: bool = False
+    connections: int = 0
+    most_connections: int = 0
+    """How many connections one place has at most."""
+    consumers: int | None = None
+    """How many fetch what waits; nothing where nothing goes there."""
     reason: str = ""
     """Why a shovel does not run, as far as RabbitMQ says."""
 
     @property
     def runs(self) -> bool:
         """Return whether messages go."""
-        return all(one == RUNNING for one in self.shovels.values()) if self.shovels else self.is_connected
+        if self.shovels:
+            return all(one == RUNNING for one in self.shovels.values())
+        return self.connections > 0 and self.consumers != 0
 
     @property
     def may_lag(self) -> bool:
@@ -73,17 +82,21 @@ class BridgeState:
         return self.messages > (_ON_THE_WAY if self.runs else 0)
 
     def __str__(self) -> str:
-        count = "no message waits" if not self.messages else f"{self.messages:,} messages wait"
-        count = "1 message waits" if self.messages == 1 else count
         size = f" ({write_megabytes(self.size)})" if self.size >= 1_000_000 else ""
         since = f", the oldest for {write_seconds(self.oldest)}" if self.oldest is not None else ""
-        return f"bridge {self.name}: {self._tell_state()}; {count}{size}{since}."
+        return f"bridge {self.name}: {self._tell_state()}; {self._tell_waiting()}{size}{since}."
+
+    def _tell_waiting(self) -> str:
+        if self.messages == 1:
+            return "1 message waits"
+        return f"{self.messages:,} messages wait" if self.messages else "no message waits"
 
     def _tell_state(self) -> str:
-        if self.runs:
-            return "runs" if self.shovels else "is connected"
+        if not self.shovels:
+            fetches = "is connected" if self.runs else "is connected, and fetches nothing"
+            return fetches if self.connections else "is not connected"
         why = f": {self.reason}" if self.reason else ""
-        return f"does not run{why}" if self.shovels else "is not connected"
+        return "runs" if self.runs else f"does not run{why}"
 
     def as_document(self) -> dict[str, Any]:
         """Return it as `--json` prints it."""
@@ -95,21 +108,40 @@ class BridgeState:
         return tuple(self._find_troubles())
 
     def _find_troubles(self) -> Iterator[Trouble]:
-        subject, kept = f"bridge {self.name}", f"{self.messages:,} messages wait, and go when it does."
+        yield from self._find_stops()
+        yield from self._find_losses()
+
+    def _find_stops(self) -> Iterator[Trouble]:
+        """Yield why messages do not go, or do not go where they should."""
+        goes = f", and {'goes' if self.messages == 1 else 'go'} when it does" if self.messages else ""
+        kept = f"{self._tell_waiting()}{goes}."
         if not self.runs and self.shovels:
-            why = f": {self.reason}" if self.reason else ""
-            yield Trouble(subject, f"does not run{why}.", f"It tries again every few seconds; {kept}", "warn")
+            yield self._warn(f"{self._tell_state()}.", f"It tries again every few seconds; {kept}")
+        elif not self.connections and not self.shovels:
+            yield self._warn(f"{self._tell_state()}.", f"The other place connects by itself; {kept}")
         elif not self.runs:
-            yield Trouble(subject, "is not connected.", f"The other place connects by itself; {kept}", "warn")
+            yield self._warn(f"{self._tell_state()}.", f"`invoke status` there says why, or `invoke plan` here; {kept}")
         elif (self.oldest or 0) > _LATE:
             what = f"lags: a message waits for {write_seconds(self.oldest)}."
-            yield Trouble(subject, what, f"The line or the other broker is slow; {kept}", "warn")
-        if self.most and self.size > _NEARLY * self.most:
-            what = f"has {write_megabytes(self.size)} waiting of {write_megabytes(self.most)}; then the oldest go."
-            yield Trouble(subject, what, "`megabytes` of the bridge in stack.yaml is how much may wait.", "warn")
+            yield self._warn(what, f"The line or the other broker is slow; {kept}")
+        if not self.shovels and (self.connections > self.most_connections or (self.consumers or 0) > 1):
+            what = "is connected more than once: each message goes to one of them."
+            yield self._warn(what, "If it is so for minutes, two places have one name, `site` in their stack.yaml.")
+
+    def _find_losses(self) -> Iterator[Trouble]:
+        """Yield which messages go for good, or soon will."""
+        room = f"{write_megabytes(self.size)} of {write_megabytes(self.most)}"
+        advice = "`megabytes` of the bridge in stack.yaml is how much may wait."
+        if self.most and self.size > _FULL * self.most:
+            yield self._warn(f"is full, {room}: for each new message the oldest goes for good.", advice)
+        elif self.most and self.size > _NEARLY * self.most:
+            yield self._warn(f"has {room} waiting; then the oldest go for good.", advice)
         if self.buffer and (self.oldest or 0) > _NEARLY * self.buffer:
             what = f"has messages that wait for {write_seconds(self.oldest)}, and may for {write_seconds(self.buffer)}."
-            yield Trouble(subject, what, "Then they go; `buffer` of the bridge in stack.yaml is how long.", "warn")
+            yield self._warn(what, "Then they go for good; `buffer` of the bridge in stack.yaml is how long.")
+
+    def _warn(self, what: str, advice: str) -> Trouble:
+        return Trouble(f"bridge {self.name}", what, advice, "warn")
 
 
 def write_seconds(seconds: float | None) -> str:
@@ -119,6 +151,11 @@ def write_seconds(seconds: float | None) -> str:
         if value >= 2 * size:
             return f"{value / size:.0f} {unit}"
     return f"{value:.0f} s"
+
+
+def explain_alarm(way: str) -> str:
+    """Return why a shovel waits that a broker lets publish nothing."""
+    return _ALARMS[way]
 
 
 def explain_end(log: str, shovel: str) -> str:

@@ -15,7 +15,7 @@ from stack.docker.container import Container
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, EngineError
 from stack.plan.bridge import name_queue, name_shovels, needs_shovels
-from stack.plan.bridge_state import RUNNING, BridgeState, explain_end
+from stack.plan.bridge_state import BLOCKED, RUNNING, BridgeState, explain_alarm, explain_end
 from stack.plan.broker import is_node
 from stack.rabbitmq.connection import connected
 from stack.rabbitmq.management import Broker, RefusedError
@@ -64,7 +64,13 @@ def _fetch_shovels(broker: Broker) -> dict[str, str]:
         if error.code != _NOT_FOUND:
             raise
         return {}
-    return {str(one.get("name", "")): str(one.get("state", "")) for one in found}
+    return {str(one.get("name", "")): _read_state(one) for one in found}
+
+
+def _read_state(shovel: Mapping[str, Any]) -> str:
+    """Return the state of a shovel; one that runs may be held up by an alarm of the broker that it publishes to."""
+    state = str(shovel.get("state", ""))
+    return BLOCKED if state == RUNNING and shovel.get("blocked_status") == BLOCKED else state
 
 
 def _fetch_bridge(broker: Broker, bridge: Bridge, shovels: Mapping[str, str]) -> BridgeState:
@@ -76,16 +82,18 @@ def _fetch_bridge(broker: Broker, bridge: Bridge, shovels: Mapping[str, str]) ->
         most=bridge.megabytes * _MEGABYTE,
         buffer=bridge.buffer_seconds,
         shovels={way: shovels.get(name, _ABSENT) for name, way in name_shovels(bridge).items()},
-        is_connected=not bridge.connects and _is_connected(broker, name_queue(bridge.name)),
+        connections=0 if bridge.connects else _count_connections(broker, name_queue(bridge.name)),
+        most_connections=bridge.sends + bridge.receives,
+        consumers=int(queue.get("consumers") or 0) if bridge.sends else None,
     )
 
 
-def _is_connected(broker: Broker, user: str) -> bool:
-    return bool(broker.request("GET", f"/api/connections/username/{quote(user, safe='')}"))
+def _count_connections(broker: Broker, user: str) -> int:
+    return len(broker.request("GET", f"/api/connections/username/{quote(user, safe='')}"))
 
 
 def _fetch_queue(broker: Broker, name: str) -> Mapping[str, Any]:
-    path = f"/api/queues/%2F/{quote(name, safe='')}?columns=messages,message_bytes"
+    path = f"/api/queues/%2F/{quote(name, safe='')}?columns=messages,message_bytes,consumers"
     try:
         return dict(broker.request("GET", path))
     except RefusedError as error:
@@ -95,9 +103,12 @@ def _fetch_queue(broker: Broker, name: str) -> Mapping[str, Any]:
 
 
 def _add_reason(state: BridgeState, bridge: Bridge, log: str) -> BridgeState:
-    """Add why the first shovel that does not run ended last."""
-    stopped = [name for name, way in name_shovels(bridge).items() if state.shovels.get(way) != RUNNING]
-    return replace(state, reason=explain_end(log, stopped[0])) if stopped else state
+    """Add why the first shovel that does not run ended last, or waits."""
+    stopped = [(name, way) for name, way in name_shovels(bridge).items() if state.shovels.get(way) != RUNNING]
+    for name, way in stopped[:1]:
+        is_blocked = state.shovels.get(way) == BLOCKED
+        return replace(state, reason=explain_alarm(way) if is_blocked else explain_end(log, name))
+    return state
 
 
 def _list_containers(stack: Stack) -> list[Container]:

@@ -17,7 +17,11 @@ STOPPED = {"to": "terminated", "from": "running"}
             BridgeState("hq", 1234, 5_000_000, shovels=STOPPED, oldest=7300, reason="it is far away"),
             "bridge hq: does not run: it is far away; 1,234 messages wait (5 MB), the oldest for 2 h.",
         ),
-        (BridgeState("plant-7", is_connected=True), "bridge plant-7: is connected; no message waits."),
+        (BridgeState("plant-7", connections=1), "bridge plant-7: is connected; no message waits."),
+        (
+            BridgeState("plant-7", 2, connections=1, consumers=0),
+            "bridge plant-7: is connected, and fetches nothing; 2 messages wait.",
+        ),
         (BridgeState("plant-7"), "bridge plant-7: is not connected; no message waits."),
     ],
 )
@@ -31,8 +35,28 @@ def test_line_tells_state_and_what_waits(state: BridgeState, text: str) -> None:
         (BridgeState("hq", shovels=RUNS, oldest=60), []),
         (BridgeState("hq", shovels=RUNS, oldest=700), ["lags: a message waits for 12 min."]),
         (BridgeState("hq", shovels=STOPPED, reason="it is so"), ["does not run: it is so."]),
-        (BridgeState("hq", shovels=RUNS, size=900, most=1000), ["has 0 MB waiting of 0 MB; then the oldest go."]),
+        (
+            BridgeState("hq", shovels=RUNS, size=900, most=1000),
+            ["has 0 MB of 0 MB waiting; then the oldest go for good."],
+        ),
+        (
+            BridgeState("hq", shovels=RUNS, size=990_000_000, most=1_000_000_000),
+            ["is full, 990 MB of 1,000 MB: for each new message the oldest goes for good."],
+        ),
         (BridgeState("hq"), ["is not connected."]),
+        (
+            BridgeState("plant-7", connections=1, consumers=0, most_connections=2),
+            ["is connected, and fetches nothing."],
+        ),
+        (BridgeState("plant-7", connections=2, consumers=1, most_connections=2), []),
+        (
+            BridgeState("plant-7", connections=4, consumers=2, most_connections=2),
+            ["is connected more than once: each message goes to one of them."],
+        ),
+        (
+            BridgeState("plant-7", connections=2, most_connections=1),
+            ["is connected more than once: each message goes to one of them."],
+        ),
         (
             BridgeState("hq", shovels=STOPPED, oldest=90, buffer=100),
             ["does not run.", "has messages that wait for 90 s, and may for 100 s."],
@@ -41,7 +65,20 @@ def test_line_tells_state_and_what_waits(state: BridgeState, text: str) -> None:
 )
 def test_trouble_is_what_is_wrong(state: BridgeState, words: list[str]) -> None:
     assert [one.what for one in state.troubles] == words
-    assert all(one.subject == "bridge hq" and one.advice.endswith(".") for one in state.troubles)
+    assert all(one.subject == f"bridge {state.name}" and one.advice.endswith(".") for one in state.troubles)
+
+
+@pytest.mark.parametrize(
+    ("messages", "advice"),
+    [
+        (0, "It tries again every few seconds; no message waits."),
+        (1, "It tries again every few seconds; 1 message waits, and goes when it does."),
+        (1200, "It tries again every few seconds; 1,200 messages wait, and go when it does."),
+    ],
+)
+def test_advice_counts_what_waits(messages: int, advice: str) -> None:
+    (trouble,) = BridgeState("hq", messages, shovels=STOPPED).troubles
+    assert trouble.advice == advice
 
 
 @pytest.mark.parametrize(

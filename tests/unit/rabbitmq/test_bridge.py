@@ -99,13 +99,24 @@ def test_broker_before_its_restart_has_no_shovels(monkeypatch: pytest.MonkeyPatc
     assert (state.runs, state.messages) == (False, 0)
 
 
-@pytest.mark.parametrize(("connections", "is_connected"), [([{}], True), ([], False)])
+@pytest.mark.parametrize(("connections", "consumers", "runs"), [([{}, {}], 1, True), ([{}], 0, False), ([], 0, False)])
 def test_place_that_connects_is_there_or_not(
-    monkeypatch: pytest.MonkeyPatch, connections: list[Any], is_connected: bool
+    monkeypatch: pytest.MonkeyPatch, connections: list[Any], consumers: int, runs: bool
 ) -> None:
-    answer(monkeypatch, {"connections/username/tidegate-bridge-plant-7": connections, "queues": {"messages": 9}})
+    queue = {"messages": 9, "consumers": consumers}
+    answer(monkeypatch, {"connections/username/tidegate-bridge-plant-7": connections, "queues": queue})
     (state,) = fetch_bridges(make_stack(Engine(), HQ), BROKER)
-    assert (state.runs, state.messages, dict(state.shovels)) == (is_connected, 9, {})
+    assert (state.runs, state.messages, dict(state.shovels)) == (runs, 9, {})
+    assert (state.connections, state.most_connections) == (len(connections), 2)
+
+
+def test_shovel_to_a_broker_with_an_alarm_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = run("tidegate-bridge-hq") | {"blocked_status": "blocked"}
+    back = run("tidegate-bridge-hq.receive") | {"blocked_status": "flow"}
+    answer(monkeypatch, {"shovels": [blocked, back], "queues": {"messages": 3}})
+    (state,) = fetch_bridges(make_stack(Engine(), SITE), BROKER)
+    assert state.reason == "its broker takes no messages, for want of disk or memory"
+    assert dict(state.shovels) == {"to": "blocked", "from": "running"}
 
 
 @pytest.mark.parametrize(
