@@ -160,15 +160,19 @@ def explain_alarm(way: str) -> str:
 
 def explain_end(log: str, shovel: str) -> str:
     """Return why a shovel ended last, in plain words, by the lines of RabbitMQ's log; nothing where none says."""
-    mentions = log.split(f"'{shovel}'")
+    # A queue here has the name of the shovel that takes it.
+    own_queue = f"queue '{shovel}'"
+    mentions = log.split(f"Shovel '{shovel}'")
     for text in reversed(mentions[1:]):
         for pattern in _SAYS:
             if found := pattern.search(text):
-                return _explain(found[1].strip())
+                return _explain(found[1].strip(), own_queue)
     return ""
 
 
-def _explain(text: str) -> str:
+def _explain(text: str, own_queue: str) -> str:
+    if own_queue in text:
+        return f"there is no {own_queue} here; `invoke up` makes it"
     for pattern, meaning in _MEANINGS:
         if found := re.search(pattern, text, re.IGNORECASE):
             return found.expand(meaning)

@@ -122,6 +122,11 @@ def test_advice_counts_what_waits(messages: int, advice: str) -> None:
             "is stopping, reason: <<\"ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused\">>",
             "its broker has no queue q, by `name` of its bridge and `site` here",
         ),
+        (
+            "is stopping: one of its connections closed with code 403, reason: ACCESS_REFUSED - configure access to "
+            "queue 'tidegate-bridge-hq' in vhost '/' refused for user 'tidegate-bridge-hq'",
+            "there is no queue 'tidegate-bridge-hq' here; `invoke up` makes it",
+        ),
         ("failed to connect (URI: amqp://hq): {odd,thing}.", "{odd,thing}"),
     ],
 )
