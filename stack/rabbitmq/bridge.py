@@ -30,6 +30,7 @@ _NOT_FOUND = 404
 _PATIENCE, _PAUSE = 5.0, 0.1
 # RabbitMQ tells nothing of a shovel between two attempts, or which it does not know.
 _ABSENT = "absent"
+_SLOWED = "flow"
 
 
 def fetch_bridges(stack: Stack, broker: Broker, *, with_oldest: bool = False) -> tuple[BridgeState, ...]:
@@ -68,9 +69,14 @@ def _fetch_shovels(broker: Broker) -> dict[str, str]:
 
 
 def _read_state(shovel: Mapping[str, Any]) -> str:
-    """Return the state of a shovel; one that runs may be held up by an alarm of the broker that it publishes to."""
+    """Return the state of a shovel: one that runs may be held up by an alarm of the broker that it publishes to.
+
+    One that is slowed by its line runs.
+    """
     state = str(shovel.get("state", ""))
-    return BLOCKED if state == RUNNING and shovel.get("blocked_status") == BLOCKED else state
+    if BLOCKED in (state, shovel.get("blocked_status")):
+        return BLOCKED
+    return RUNNING if state == _SLOWED else state
 
 
 def _fetch_bridge(broker: Broker, bridge: Bridge, shovels: Mapping[str, str]) -> BridgeState:

@@ -110,10 +110,11 @@ def test_place_that_connects_is_there_or_not(
     assert (state.connections, state.most_connections) == (len(connections), 2)
 
 
-def test_shovel_to_a_broker_with_an_alarm_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    blocked = run("tidegate-bridge-hq") | {"blocked_status": "blocked"}
-    back = run("tidegate-bridge-hq.receive") | {"blocked_status": "flow"}
-    answer(monkeypatch, {"shovels": [blocked, back], "queues": {"messages": 3}})
+@pytest.mark.parametrize("is_state", [True, False])
+def test_shovel_to_a_broker_with_an_alarm_does_not_run(monkeypatch: pytest.MonkeyPatch, is_state: bool) -> None:
+    held_up = {"tidegate-bridge-hq": "blocked", "tidegate-bridge-hq.receive": "flow"}
+    shovels = [run(name, how if is_state else "running") | {"blocked_status": how} for name, how in held_up.items()]
+    answer(monkeypatch, {"shovels": shovels, "queues": {"messages": 3}})
     (state,) = fetch_bridges(make_stack(Engine(), SITE), BROKER)
     assert state.reason == "its broker takes no messages, for want of disk or memory"
     assert dict(state.shovels) == {"to": "blocked", "from": "running"}
