@@ -30,7 +30,11 @@ _WAITING, _ROOM = 100, 2
 _ASIDE = f".*({escape_pattern(DEAD)}|{escape_pattern(RETRY)}.*|{escape_pattern('.lock')})|iot/logs|{ALERTS}"
 # Messages that wait for another place while a bridge runs well, and seconds until it is told that more do, or that none
 # goes at all.
-_BEHIND, _BRIDGE_LATE, _BRIDGE_DOWN = 1000, 900, 300
+_BEHIND, _BRIDGE_LATE, _BRIDGE_DOWN = 1000, 900, 270
+# How often RabbitMQ is asked, and for how many seconds at least, until a bridge is one that does not run; and how it
+# counts what queues without dead letters drop.
+_LOOKS, _SPAN, _GONE = 4, 60, ("maxlen", "expired")
+_QUORUM = '{queue_type="rabbit_quorum_queue", dead_letter_strategy="disabled"}'
 # How often it is written down when a device was heard last, in seconds, and how long that is known.
 _LOOK, _KNOWN, _FORGET, _FORGET_SECONDS = 60, "1h", "7d", 7 * 86400
 # A device is silent that is so for a quarter of an hour and three times longer than ever on a day with twenty pauses.
@@ -181,28 +185,44 @@ def _list_broker_alerts(settings: Settings) -> Iterator[Alert]:
 
 
 def _list_bridge_alerts(settings: Settings) -> Iterator[Alert]:
-    """Yield the alerts on what waits for other places: no one fetches it, or it never gets less."""
+    """Yield the alerts on what waits for other places: no one fetches it, it never gets less, or some of it went.
+
+    A shovel that stops at a message which the other broker refuses runs for a moment every few seconds.
+    """
     if not settings.bridge:
         return
+    span = f"{max(_SPAN, _LOOKS * settings.data.scrape_seconds):g}s"
     own = f'{{queue=~"{escape_pattern(BRIDGE)}.*"}}'
-    named = f'label_replace(max(%s{own}) by (queue) %s, "bridge", "$1", "queue", "{escape_pattern(BRIDGE)}(.*)")'
+    named = f'label_replace(%s, "bridge", "$1", "queue", "{escape_pattern(BRIDGE)}(.*)")'
+    waiting = f"max(rabbitmq_detailed_queue_messages{own}) by (queue) > {_BEHIND}"
+    stopped = f"max(avg_over_time(rabbitmq_detailed_queue_consumers{own}[{span}])) by (queue) < 0.5"
     yield _make(
         "bridge-down",
-        named % ("rabbitmq_detailed_queue_consumers", "== 0"),
+        named % stopped,
         "Nothing goes over the bridge {bridge}, and waits; `invoke status` says why.",
         seconds=_BRIDGE_DOWN,
     )
     yield _make(
         "bridge-late",
-        named % ("rabbitmq_detailed_queue_messages", f"> {_BEHIND}"),
+        named % waiting,
         "The bridge {bridge} lags for a quarter of an hour: {value} messages wait.",
         seconds=_BRIDGE_LATE,
     )
+    # RabbitMQ counts them of all its quorum queues together.
+    gone = " + ".join(
+        f"sum(increase(rabbitmq_global_messages_dead_lettered_{one}_total{_QUORUM}[5m]))" for one in _GONE
+    )
+    yield _make(
+        "bridge-lost",
+        named % f"((({waiting}) or ({stopped})) >= bool 0) * on () group_left () ({gone}) > 0",
+        "Messages of the bridge {bridge}, or of another queue, waited too long or had no room, and are lost: {value}.",
+    )
     if count := sum(len(name_shovels(one)) for one in settings.bridge):
-        running = '(sum(rabbitmq_shovel_dynamic{status="running"}) or (0 * sum(rabbitmq_identity_info)))'
+        looks = f"max(count_over_time(rabbitmq_identity_info[{span}]))"
+        running = f'(sum(sum_over_time(rabbitmq_shovel_dynamic{{status="running"}}[{span}])) or (0 * {looks}))'
         yield _make(
             "bridges-stopped",
-            f"({count} - {running}) > 0",
+            f"ceil({count} - ({running} / {looks}) - 0.5) > 0",
             "Over {value} of the ways to and from other places nothing goes; `invoke status` says why.",
             seconds=_BRIDGE_DOWN,
         )

@@ -52,6 +52,11 @@ def queue(name: str, figure: str = "messages") -> str:
     return f'rabbitmq_detailed_queue_{figure}{{queue="{name}", job="tidegate-queues"}}'
 
 
+def lost(why: str) -> str:
+    labels = 'queue_type="rabbit_quorum_queue", dead_letter_strategy="disabled"'
+    return f"rabbitmq_global_messages_dead_lettered_{why}_total{{{labels}}}"
+
+
 def handled(function: str, result: str) -> str:
     return f'nuclio_processor_handled_events_total{{function="{function}", result="{result}", instance="a"}}'
 
@@ -184,6 +189,31 @@ CASES = (
         {queue("tidegate-bridge-hq", "consumers"): "1x8 0x52", queue("tidegate-bridge-b", "consumers"): "1x60"},
         {"4m": (), "12m": ({"bridge": "hq", "queue": "tidegate-bridge-hq"},)},
     ),
+    # It begins again every few seconds, and stops at the same message.
+    Case(
+        "bridge-down",
+        {
+            queue("tidegate-bridge-hq", "consumers"): " ".join(["0x4 1"] * 14),
+            queue("tidegate-bridge-b", "consumers"): "1x60",
+        },
+        {"4m": (), "12m": ({"bridge": "hq", "queue": "tidegate-bridge-hq"},)},
+    ),
+    Case(
+        "bridge-lost",
+        {
+            queue("tidegate-bridge-hq", "consumers"): "1x8 0x72",
+            queue("tidegate-bridge-hq"): "0x8 500x72",
+            queue("tidegate-bridge-b", "consumers"): "1x80",
+            lost("maxlen"): "3x40 4x40",
+            lost("expired"): "0x80",
+        },
+        {"9m": (), "11m": ({"bridge": "hq", "queue": "tidegate-bridge-hq"},), "18m": ()},
+    ),
+    Case(
+        "bridge-lost",
+        {queue("tidegate-bridge-hq", "consumers"): "1x80", lost("maxlen"): "3x40 4x40", lost("expired"): "0x80"},
+        {"11m": ()},
+    ),
     Case(
         "bridge-late",
         {queue("tidegate-bridge-hq"): "0x4 5000x120", queue("tidegate-bridge-b"): "5000x20 0x104"},
@@ -197,6 +227,11 @@ CASES = (
     Case(
         "bridges-stopped",
         {'rabbitmq_shovel_dynamic{status="starting"}': "2x60", "rabbitmq_identity_info": "1x60"},
+        {"4m": (), "12m": ({},)},
+    ),
+    Case(
+        "bridges-stopped",
+        {'rabbitmq_shovel_dynamic{status="running"}': " ".join(["1x4 2"] * 14), "rabbitmq_identity_info": "1x70"},
         {"4m": (), "12m": ({},)},
     ),
     Case(
