@@ -24,6 +24,8 @@ _MINUTE, _DAY = 60.0, 24 * 3600.0
 # RabbitMQ counts how long a message is kept in milliseconds, of which it takes less than 2**32.
 _MOST_DAYS, _MOST_MEGABYTES = 49, 1_000_000
 _OWN = "tidegate"
+# Bytes a second. With less, a connection takes longer to be made than RabbitMQ waits for it.
+_LEAST_RATE = 100
 
 
 def check_place_name(text: str) -> str:
@@ -39,7 +41,10 @@ def check_place_name(text: str) -> str:
 
 # What is wrong with an address is told without it: somebody may have written a password into it.
 def _check_address(text: str) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("should be an address such as amqps://hq.example/%2f or amqps://[fd00::7]/%2f") from None
     if text and (parts.scheme not in _PORTS or not parts.hostname):
         raise ValueError("should be an address such as amqps://hq.example/%2f")
     if "@" in parts.netloc:
@@ -181,6 +186,13 @@ class Bridge(Document):
             raise ValueError(f"should be one of your own; what MQTT clients publish has topics: {value!r}")
         return value
 
+    @field_validator("rate")
+    @classmethod
+    def _is_enough(cls, value: str) -> str:
+        if value and read_rate(value) < _LEAST_RATE:
+            raise ValueError(f"should be at least {_LEAST_RATE} B/s, or no connection is made in time, not {value!r}")
+        return value
+
     @field_validator("buffer")
     @classmethod
     def _is_buffer(cls, value: str) -> str:
@@ -230,10 +242,13 @@ def _split(topic: str) -> Sequence[str]:
     return topic.replace(".", "/").split("/")
 
 
-def check_bridges(bridges: Iterable[Bridge]) -> Iterator[Problem]:
-    """Find names that two bridges have."""
+def check_bridges(bridges: Iterable[Bridge], own_name: str) -> Iterator[Problem]:
+    """Find names that two bridges have, or a bridge and this place."""
     known: set[str] = set()
     for number, one in enumerate(bridges):
+        if one.name == own_name:
+            text = f"{one.name} is the name of this place itself, by `site` or `project`: name the other one"
+            yield Problem(("bridge", str(number), "name"), text)
         if one.name in known:
             yield Problem(("bridge", str(number), "name"), f"{one.name} is the name of another bridge, too")
         known.add(one.name)

@@ -234,7 +234,7 @@ class Settings(Document):
             self.ports.check(list(Ports.model_fields))
         elif isinstance(self.bind, Bind) and (wide := [one for one in SECURE if not self.get_address(one).is_loopback]):
             raise ValueError(f"bind.{wide[0]}: there is such a port with TLS only; add `tls: {{enabled: true}}`")
-        refuse(self, check_bridges(self.bridge))
+        refuse(self, check_bridges(self.bridge, self.site_name))
         if self.broker.nodes > 1 and not self.is_swarm:
             raise ValueError(
                 f"broker.nodes: {self.broker.nodes} nodes are on as many machines, for which write `engine: swarm`; or "

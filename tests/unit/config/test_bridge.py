@@ -44,6 +44,7 @@ def test_site_is_called_as_its_project_unless_it_says_otherwise() -> None:
         ({"to": 'amqps://h"q/%2f'}, "bridge.0.to: should have the name of a host"),
         ({"to": "amqps://h%zz/%2f"}, "bridge.0.to: should have the name of a host"),
         ({"to": "amqps://hq.example:0/%2f"}, "bridge.0.to: should have a port between 1 and 65535"),
+        ({"to": "amqp://[::1/%2f"}, "bridge.0.to: should be an address such as amqps://hq.example/%2f or"),
         ({"to": "amqps://hq.example:70000"}, "bridge.0.to: should have a port between 1 and 65535"),
         ({"secret": "hq"}, "bridge.0.secret: should be NAME.KEY"),
         ({"topics": ["#"]}, "bridge.0.topics.0: should begin with a level of your own"),
@@ -58,6 +59,7 @@ def test_site_is_called_as_its_project_unless_it_says_otherwise() -> None:
         ({"buffer": "50d"}, "bridge.0.buffer: should be between 1m and 49d"),
         ({"buffer": "long"}, "bridge.0.buffer: should be such as 30d or 48h"),
         ({"megabytes": 0}, "bridge.0.megabytes"),
+        ({"rate": "99 B/s"}, "bridge.0.rate: should be at least 100 B/s"),
         ({"rate": "fast"}, "bridge.0.rate: should be bytes a second"),
         ({"to": "amqp://hq.example", "ca": "hq.pem"}, "bridge.0.ca: is for an address that begins with amqps://"),
         ({"to": "", "ca": "hq.pem"}, "bridge.0.ca: is for the place that connects"),
@@ -81,6 +83,13 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_name_is_of_one_bridge() -> None:
     with pytest.raises(ConfigError, match=r"bridge\.1\.name: hq is the name of another bridge"):
         read(HQ, {**HQ, "topics": ["other/#"]})
+
+
+def test_place_has_no_bridge_to_itself() -> None:
+    with pytest.raises(ConfigError, match=r"bridge\.0\.name: hq is the name of this place itself"):
+        read(HQ, site="hq")
+    with pytest.raises(ConfigError, match=r"bridge\.0\.name: tidegate is the name of this place itself"):
+        read({**HQ, "name": "tidegate"})
 
 
 def test_what_goes_on_to_another_place_is_told() -> None:

@@ -41,7 +41,9 @@ TRIXIE = BaseImages(ImageSource.DEBIAN, Archive("trixie", ()))
 
 
 def make_settings(*bridges: dict[str, Any]) -> Settings:
-    return Settings(project="plants", site="plant-7", bridge=tuple(map(Bridge.model_validate, bridges)))
+    found = tuple(map(Bridge.model_validate, bridges))
+    is_site = any(one.connects for one in found)
+    return Settings(project="plants", site="plant-7" if is_site else "hq", bridge=found)
 
 
 def render(*bridges: dict[str, Any]) -> dict[str, Any]:
