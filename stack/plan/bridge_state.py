@@ -30,7 +30,7 @@ _MEANINGS = (
     (r"ehostunreach|enetunreach", "there is no way to its host"),
     (r"etimedout|\btimeout|heartbeat", "its broker does not answer"),
     (r"hostname_check_failed", "its certificate is for another name"),
-    (r"cert_expired|certificate.expired", "its certificate has ended"),
+    (r"cert_expired|certificate.expired", "its certificate is not of this time, or the clock here is wrong"),
     (r"unknown.ca|bad_cert|certificate.unknown|selfsigned", "its certificate is vouched for by none of `ca`"),
     (r"login was refused|auth_failure|authentication.failure", "its broker does not let the account in"),
     (r"not_found.*no queue '([^']*)'", r"its broker has no queue \1"),

@@ -127,6 +127,10 @@ def test_advice_counts_what_waits(messages: int, advice: str) -> None:
             "queue 'tidegate-bridge-hq' in vhost '/' refused for user 'tidegate-bridge-hq'",
             "there is no queue 'tidegate-bridge-hq' here; `invoke up` makes it",
         ),
+        (
+            'failed to connect (URI: amqps://hq): {tls_alert,{certificate_expired,"TLS client: Certificate Expired"}}',
+            "its certificate is not of this time, or the clock here is wrong",
+        ),
         ("failed to connect (URI: amqp://hq): {odd,thing}.", "{odd,thing}"),
     ],
 )
