@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from shlex import quote
 
 from stack import console
 from stack.config.settings import FILE
@@ -27,13 +28,13 @@ def new_workspace(folder: str) -> None:
     if there := [name for name in _FILES if (root / name).exists()]:
         raise ConflictError(f"{root} has {', '.join(there)} already; choose another folder.")
     command = Path(sys.executable).with_name("tidegate")
-    context = {"project": name_project(root.name), "program": PROGRAM, "command": command}
+    context = {"project": name_project(root.name), "program": PROGRAM, "command": quote(str(command))}
     make_folder(root / FOLDER)
     for name, template in _FILES.items():
         write_file(root / name, fill(f"new-workspace/{template}", context))
     console.success(f"{root} is a workspace, with the project {context['project']}.")
     console.say(
-        f"Next: `ln -s {command} ~/.local/bin/` makes tidegate a command; then in {root} "
+        f"Next: `ln -s {context['command']} ~/.local/bin/` makes tidegate a command; then in {root} "
         "`tidegate up` starts its stack. Where another stack of yours runs, give it other `ports` in stack.yaml."
     )
 

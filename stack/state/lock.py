@@ -118,8 +118,9 @@ def _find_held(workspace: Workspace, prefix: str, *, is_shared: bool) -> set[str
 
 
 def _is_free(workspace: Workspace, name: str, *, is_shared: bool) -> bool:
-    with try_lock(workspace, name, is_shared=is_shared) as is_free:
-        return is_free
+    # Only read, so that one may look where nothing can be written.
+    with (workspace.state / "locks" / name).open() as file:
+        return _try(file, LOCK_SH if is_shared else LOCK_EX)
 
 
 def _open_lock(path: Path) -> TextIO:

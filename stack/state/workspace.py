@@ -225,6 +225,8 @@ def advise(error: OSError, path: Path) -> str:
     there = next(parent for parent in path.absolute().parents if parent.exists())
     if error.errno in _NO_SPACE:
         return f"Make room there; `df -h {there}` shows how much there is."
+    if error.errno == errno.EROFS:
+        return f"`findmnt --target {there}` shows how it is mounted: a disk or card that fails may only be read."
     return f"Check who owns {there}."
 
 

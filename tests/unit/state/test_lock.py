@@ -1,5 +1,6 @@
 """Locks: one at a time, all who share, and what is said to who waits."""
 
+import errno
 import subprocess
 import sys
 import threading
@@ -10,8 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from stack.state.lock import TREE, compose_lock, find_local_runs, find_rollouts, local_lock, lock, try_lock
-from stack.state.workspace import PROGRAM, Workspace
+from stack.errors import HostError
+from stack.state.lock import (
+    TREE,
+    compose_lock,
+    find_local_runs,
+    find_rollouts,
+    local_lock,
+    lock,
+    rollout_lock,
+    try_lock,
+)
+from stack.state.workspace import PROGRAM, Workspace, advise
 
 
 def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,3 +123,16 @@ def test_who_runs_a_function_on_this_machine_is_seen(tmp_path: Path) -> None:
         assert find_local_runs(workspace) == {"f"}
         assert find_rollouts(workspace) == set()
     assert find_local_runs(workspace) == set()
+
+
+def test_rollouts_are_seen_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path)
+    with lock(workspace, rollout_lock("f"), is_shared=True):
+        pass
+
+    def refuse(path: Path) -> None:
+        raise HostError(f"{path}: Read-only file system")
+
+    monkeypatch.setattr("stack.state.lock._open_lock", refuse)
+    assert find_rollouts(workspace) == set()
+    assert "findmnt" in advise(OSError(errno.EROFS, "Read-only file system"), tmp_path / "a")
