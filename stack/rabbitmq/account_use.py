@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -44,7 +44,7 @@ def note_uses(stack: Stack, broker: Broker, *, is_asked: bool = False) -> tuple[
         BrokerError: the broker does not answer.
     """
     people = _name_people(stack)
-    attempts = [one for node in list_nodes(broker) for one in broker.request("GET", attempts_path(node))]
+    attempts = [one for node in list_nodes(broker) for one in broker.fetch_list(attempts_path(node))]
     counts = {login: count for login, count in map(_read_attempt, attempts) if login.account in people}
     before, now = load_use_log(stack.workspace), time.time()
     grown = before.has_grown(counts, _fetch_uptime(broker))
@@ -88,7 +88,7 @@ def list_nodes(broker: Broker) -> list[str]:
     Raises:
         BrokerError: the broker does not answer.
     """
-    return [str(one["name"]) for one in broker.request("GET", "/api/nodes?columns=name")]
+    return [str(one["name"]) for one in broker.fetch_list("/api/nodes?columns=name")]
 
 
 def attempts_path(node: str) -> str:
@@ -110,12 +110,12 @@ def _group(account: str, people: Iterable[str]) -> str:
 
 def _fetch_uptime(broker: Broker) -> float:
     """Return for how many seconds the node runs that began last; a node that has just started tells nothing yet."""
-    nodes: Sequence[dict[str, Any]] = broker.request("GET", "/api/nodes?columns=name,uptime")
+    nodes = broker.fetch_list("/api/nodes?columns=name,uptime")
     return min((float(one.get("uptime", 0)) / 1000 for one in nodes), default=0.0)
 
 
 def _fetch_uses(broker: Broker) -> Iterator[AccountUse]:
-    for one in broker.request("GET", _CONNECTIONS):
+    for one in broker.fetch_list(_CONNECTIONS):
         if "user" in one:
             protocol = "MQTT" if "MQTT" in (said := str(one.get("protocol", ""))) else said.partition(" ")[0]
             client = (one.get("client_properties") or {}).get("client_id") or one.get("user_provided_name") or ""

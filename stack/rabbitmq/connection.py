@@ -66,7 +66,6 @@ def check_room(broker: Broker) -> None:
     Raises:
         BrokerError: it takes none, or does not answer.
     """
-    nodes = broker.request("GET", f"/api/nodes?columns={NODE_COLUMNS}")
-    # Of a node that has just started RabbitMQ tells an empty list instead.
-    for alarm in find_alarms([one for one in nodes if isinstance(one, dict)]):
+    nodes = broker.fetch_list(f"/api/nodes?columns={NODE_COLUMNS}")
+    for alarm in find_alarms(nodes):
         raise BrokerError(f"RabbitMQ {alarm.what} Nothing was moved. {alarm.advice} Then this again.")

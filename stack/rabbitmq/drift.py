@@ -126,7 +126,7 @@ def find_broker_drift(broker: Broker, declared: Declared, found: Definitions) ->
     Raises:
         BrokerError: the broker does not answer.
     """
-    consumers = broker.request("GET", "/api/consumers?columns=queue.name,exclusive,channel_details.connection_name")
+    consumers = broker.fetch_list("/api/consumers?columns=queue.name,exclusive,channel_details.connection_name")
     occupied = find_occupations(consumers, declared.consumed)
     drift = find_drift(declared.definitions, found, declared.taken, declared.kept_users)
     known = {one.document["name"] for one in drift if one.kind is QUEUE}
@@ -135,8 +135,8 @@ def find_broker_drift(broker: Broker, declared: Declared, found: Definitions) ->
 
 
 def _fetch_alarms(broker: Broker) -> Iterator[Trouble]:
-    yield from find_alarms(_list_known(broker, f"/api/nodes?columns={NODE_COLUMNS}"))
-    yield from find_blocked(_list_known(broker, f"/api/connections?columns={CONNECTION_COLUMNS}"))
+    yield from find_alarms(broker.fetch_list(f"/api/nodes?columns={NODE_COLUMNS}"))
+    yield from find_blocked(broker.fetch_list(f"/api/connections?columns={CONNECTION_COLUMNS}"))
 
 
 def _find_copies(broker: Broker, nodes: int, found: Definitions) -> Iterator[Trouble]:
@@ -146,23 +146,18 @@ def _find_copies(broker: Broker, nodes: int, found: Definitions) -> Iterator[Tro
         yield from find_missing_copies(fetch_copies(broker), nodes)
 
 
-def fetch_copies(broker: Broker) -> list[Mapping[str, Any]]:
+def fetch_copies(broker: Broker) -> list[dict[str, Any]]:
     """Return the queues with the nodes that have them.
 
     Raises:
         BrokerError: the broker does not answer.
     """
-    return list(broker.request("GET", f"/api/queues/%2F?columns={COPY_COLUMNS}"))
+    return broker.fetch_list(f"/api/queues/%2F?columns={COPY_COLUMNS}")
 
 
-def _list_known(broker: Broker, path: str) -> list[dict[str, Any]]:
-    """Return what there are figures of: of a node that has just started RabbitMQ tells an empty list instead."""
-    return [one for one in broker.request("GET", path) if isinstance(one, dict)]
-
-
-def _fetch_queues(broker: Broker) -> list[Mapping[str, Any]]:
+def _fetch_queues(broker: Broker) -> list[dict[str, Any]]:
     samples = f"lengths_age={GROWTH_SECONDS}&lengths_incr={GROWTH_SECONDS}"
-    return list(broker.request("GET", f"/api/queues/%2F?columns={QUEUE_COLUMNS}&{samples}"))
+    return broker.fetch_list(f"/api/queues/%2F?columns={QUEUE_COLUMNS}&{samples}")
 
 
 def _declare(documents: Sequence[Mapping[str, Any]], services: Iterable[Service]) -> Declared:

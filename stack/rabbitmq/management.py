@@ -103,9 +103,7 @@ class Broker:
         Raises:
             BrokerError: the broker does not answer.
         """
-        found = self.request(
-            "GET", "/api/exchanges/%2F?columns=name,message_stats.publish_in,message_stats.publish_out"
-        )
+        found = self.fetch_list("/api/exchanges/%2F?columns=name,message_stats.publish_in,message_stats.publish_out")
         counts = {str(one["name"]): one.get("message_stats") or {} for one in found}
         return {name: int(one.get("publish_in", 0)) for name, one in counts.items() if not one.get("publish_out")}
 
@@ -124,6 +122,15 @@ class Broker:
             BrokerError: the broker does not answer.
         """
         return {str(one["name"]): _read_sample(one) for one in self._pages("/api/queues") if one.get("durable")}
+
+    def fetch_list(self, path: str) -> list[dict[str, Any]]:
+        """Return those of a list that there are figures of: of a node that comes or goes RabbitMQ tells none.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        found = self.request("GET", path)
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     def export_definitions(self) -> dict[str, Any]:
         """Return what RabbitMQ knows besides messages: users, exchanges, queues, bindings, policies.

@@ -126,9 +126,9 @@ def _await_nodes(broker: Broker, count: int) -> None:
 
 def _are_one(broker: Broker, count: int) -> bool:
     try:
-        nodes = broker.request("GET", "/api/nodes?columns=name,running")
+        nodes = broker.fetch_list("/api/nodes?columns=name,running")
         copies = [one for one in fetch_copies(broker) if one.get("members")]
     except BrokerError:
         return False
-    running = sum(bool(one.get("running")) for one in nodes if isinstance(one, dict))
+    running = sum(bool(one.get("running")) for one in nodes)
     return running >= count and all(len(one.get("online") or ()) >= min(len(one["members"]), count) for one in copies)

@@ -51,7 +51,8 @@ def test_status_tells_people_by_name_and_all_others_by_number(tmp_path: Path, mo
     ]
     succeeded = {"remote_address": "::ffff:10.0.0.6", "username": "guest", "protocol": "http"}
     answers: dict[str, Any] = {
-        "/api/nodes": [{"name": "rabbit@here", "uptime": 1000}],
+        "/api/nodes": [{"name": "rabbit@here", "uptime": 1000}, {"name": "rabbit@gone"}],
+        "/api/auth/attempts/rabbit%40gone/source": {"error": "Object Not Found", "reason": "Not Found"},
         "/api/auth/attempts/rabbit%40here/source": [
             {**succeeded, "auth_attempts_succeeded": 1},
             {**succeeded, "username": "pump-1", "auth_attempts_succeeded": 9},
