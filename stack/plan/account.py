@@ -99,11 +99,15 @@ def is_own_account(user: Mapping[str, Any]) -> bool:
     return is_own_hash(str(user["name"]), str(user.get("password_hash", "")))
 
 
-def describe_base_image(key: SecretContent) -> str:
-    """Return the definitions without which no one could log in: the virtual host and the administrator."""
+def describe_base_image(key: SecretContent, nodes: int = 1) -> str:
+    """Return the definitions without which no one could log in: the virtual host and the administrator.
+
+    With several nodes, durable queues that are declared without a type are quorum queues. RabbitMQ takes that for a
+    virtual host that was there before as metadata alone.
+    """
     user = administrator(key)
     document = {
-        "vhosts": [{"name": "/"}],
+        "vhosts": [{"name": "/", **({"metadata": {"default_queue_type": "quorum"}} if nodes > 1 else {})}],
         "users": [user_entry(user.username, hash_password(user), ["administrator"])],
         "permissions": [permission_entry(user.username, EVERYTHING)],
         "topic_permissions": [_topic_permission(user.username)],

@@ -268,7 +268,7 @@ def render_broker(inputs: Inputs) -> Files:
         "settings": inputs.settings,
         "nodes": list_nodes(inputs.settings),
         "is_guest": inputs.accounts.current.is_guest,
-        "foundation": describe_base_image(inputs.accounts.key).rstrip(),
+        "foundation": describe_base_image(inputs.accounts.key, inputs.settings.broker.nodes).rstrip(),
         "accounts": describe_accounts(inputs.accounts, [one.plan for one in deployed], inputs.settings).rstrip(),
         "topology": topology(declared, is_replicated=inputs.settings.broker.nodes > 1).rstrip(),
         "policies": policies(inputs.settings).rstrip(),

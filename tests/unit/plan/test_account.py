@@ -43,6 +43,8 @@ def may(user: str, action: str, name: str) -> bool:
 
 
 def test_only_tidegates_own_account_is_an_administrator() -> None:
+    several = json.loads(describe_base_image(KEY, 3))
+    assert several["vhosts"] == [{"name": "/", "metadata": {"default_queue_type": "quorum"}}]
     document = json.loads(describe_base_image(KEY))
     assert [(user["name"], user["tags"]) for user in document["users"]] == [(ADMINISTRATOR, ["administrator"])]
     assert document["vhosts"] == [{"name": "/"}]
