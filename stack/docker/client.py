@@ -3,12 +3,14 @@
 Both go where the command docker goes: to DOCKER_HOST, or to Docker's context.
 """
 
+import io
 import os
 import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from http import HTTPStatus
@@ -215,6 +217,17 @@ def unpack(container: str, folder: str, tar: Iterable[bytes]) -> None:
     """
     with explained():
         docker_api().put_archive(container, folder, tar)
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar of files that all may read."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), 0o444
+            archive.addfile(info, io.BytesIO(content))
+    return tar.getvalue()
 
 
 def save_images(images: Sequence[str]) -> Iterator[bytes]:

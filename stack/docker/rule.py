@@ -1,13 +1,11 @@
 """Rules of alerts, and what tells people of them, checked by their own programs, each in a container that then goes."""
 
-import io
-import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from python_on_whales.exceptions import DockerException
 
-from stack.docker.client import docker_api, unpack
+from stack.docker.client import docker_api, pack, unpack
 from stack.docker.driver import docker_cli, explained
 from stack.docker.volume import HELPER_LABEL
 
@@ -31,7 +29,7 @@ def run_tool(project: str, image: str, command: Sequence[str], files: Mapping[st
             workdir=_FOLDER,
         )
     try:
-        unpack(container.id, _FOLDER, iter((_pack(files),)))
+        unpack(container.id, _FOLDER, iter((pack(files),)))
         with explained():
             docker_api().start(container.id)
             status = docker_api().wait(container.id, timeout=_SECONDS)["StatusCode"]
@@ -39,13 +37,3 @@ def run_tool(project: str, image: str, command: Sequence[str], files: Mapping[st
     finally:
         with suppress(DockerException):
             docker_cli.container.remove(container.id, force=True)
-
-
-def _pack(files: Mapping[str, bytes]) -> bytes:
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(content), 0o444
-            archive.addfile(info, io.BytesIO(content))
-    return tar.getvalue()

@@ -20,7 +20,7 @@ from stack.plan.image import digest
 from stack.plan.inputs import Inputs
 from stack.plan.secret import Mount
 from stack.plan.stack import Service, is_nuclio
-from stack.plan.tls import CERTIFICATE, KEY
+from stack.plan.tls import CERTIFICATE, KEY, REVOKED_SUFFIX
 from stack.plan.tls import FOLDER as TLS_FOLDER
 from stack.plan.tls import MOUNTED as TLS_MOUNTED
 
@@ -143,7 +143,8 @@ def _write_node_command(inputs: Inputs) -> str:
 def list_node_files(inputs: Inputs, broker: Mapping[str, bytes]) -> list[SwarmFile]:
     """Return what each node of a broker of several has, of which only one is where the workspace is.
 
-    They begin with Tidegate's own account and the policies: all else `up` makes while they run.
+    They begin with Tidegate's own account and the policies: all else `up` makes while they run, and tells them which
+    certificates are revoked.
     """
     if inputs.settings.broker.nodes == 1:
         return []
@@ -152,7 +153,8 @@ def list_node_files(inputs: Inputs, broker: Mapping[str, bytes]) -> list[SwarmFi
     for path, target in _NODE_FILES.items():
         name, is_secret = path.rpartition("/")[2], path.startswith(_DEFINITIONS)
         found.append(SwarmFile(f"broker-{name}-{digest([broker[path]])}", path, target, is_secret=is_secret))
-    for name, version in inputs.certificate.files if inputs.settings.tls.is_on else ():
+    certificate = inputs.certificate.files if inputs.settings.tls.is_on else ()
+    for name, version in (one for one in certificate if not one[0].endswith(REVOKED_SUFFIX)):
         found.append(SwarmFile(f"broker-{name}-{version}", f"{TLS_MOUNTED}/{name}", f"{TLS_FOLDER}/{name}"))
     for name, version in inputs.authorities:
         path, target = f"{AUTHORITIES}/{name}", f"{AUTHORITIES_FOLDER}/{name}"

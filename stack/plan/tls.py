@@ -7,6 +7,9 @@ from cryptography import x509
 
 # The folder that both mount, of copies that they can read; the one around it only its owner can open.
 FOLDER, MOUNTED = "/etc/tidegate/tls", "secrets/tls/mounted"
+# Where each node of a broker of several keeps which certificates are revoked, beside its data: Swarm's secrets stay as
+# they are while it runs.
+REVOKED_FOLDER, REVOKED_SUFFIX = "/var/lib/rabbitmq/revoked", ".r0"
 # HAProxy finds a key beside its certificate by this name.
 CERTIFICATE, KEY, AUTHORITY = "server.pem", "server.pem.key", "authority.pem"
 # In the containers: MQTT and AMQP at the broker, HTTP at the gateway; and the broker's MQTT over WebSocket.
@@ -41,4 +44,4 @@ def name_revocations(authority: x509.Name) -> str:
     plain = " ".join(str(common.value).split()).lower()
     canonical = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, plain)]).public_bytes()
     # A frame of at most 127 bytes has two before it.
-    return f"{hashlib.sha1(canonical[2:], usedforsecurity=False).digest()[3::-1].hex()}.r0"
+    return f"{hashlib.sha1(canonical[2:], usedforsecurity=False).digest()[3::-1].hex()}{REVOKED_SUFFIX}"

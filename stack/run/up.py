@@ -36,6 +36,7 @@ from stack.plan.swarm import check_swarm
 from stack.plan.template import Files
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.repair import ask_ahead, await_copies, mend_stack_broker
+from stack.rabbitmq.revocation import send_revocations
 from stack.run.alert_check import check_rules
 from stack.run.broker_nodes import start_nodes
 from stack.run.image import keep_revisions, prune_attempts
@@ -215,6 +216,7 @@ def bring_up(
             await_copies(stack)
         if not found.is_settled or load_data(stack.workspace) is None:
             note_running_data(stack)
+        send_revocations(stack)
     keep_revisions(stack)
     prune_attempts(stack)
     open_driver(stack.engine).prune()

@@ -17,6 +17,7 @@ from stack.plan.broker import GUEST
 from stack.plan.device_account import SERVICE
 from stack.rabbitmq.device_account import close_sessions, make_accounts, remove_accounts
 from stack.rabbitmq.management import find_broker
+from stack.rabbitmq.revocation import send_revocations
 from stack.run.devices.guest import end_guest
 from stack.run.scale import settle_program
 from stack.run.stack import write_stack
@@ -229,7 +230,10 @@ def _let_in(stack: Stack, device: DeviceConfig, *, has_certificate: bool) -> Ide
 def revoke_older(stack: Stack, names: Iterable[str]) -> None:
     """Have the certificates of devices open nothing any more, also when a device of the name is let in again."""
     logins = (load_login(stack.workspace, name) for name in names)
-    revoke_certificates(stack.workspace, stack.settings.project, [one.serial for one in logins if one])
+    serials = [one.serial for one in logins if one and one.serial]
+    revoke_certificates(stack.workspace, stack.settings.project, serials)
+    if serials:
+        send_revocations(stack)
 
 
 def _settle_last(stack: Stack) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from stack.config.allow import Allow
+from stack.config.broker import Broker
 from stack.config.document import parse_model
 from stack.config.environment import SecretRef
 from stack.config.network import Tls
@@ -22,6 +23,7 @@ from stack.plan.render import render
 from stack.plan.secret import Mount
 from stack.plan.stack import Service, find_definitions, plan_service
 from stack.plan.swarm import check_function, check_swarm, list_constraints, name_secret, select_services
+from stack.plan.tls import ServerCertificate
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_function, make_plan, make_vault
 
 SETTINGS = Settings(engine="swarm")
@@ -155,3 +157,17 @@ def test_networks_of_two_stacks_differ() -> None:
     assert given.find_subnet("a") == IPv4Network("10.200.1.0/24")
     with pytest.raises(ConfigError, match="room for 60 containers"):
         parse_model(Swarm, {"subnet": "10.200.1.0/30"}, "stack.yaml")
+
+
+def test_nodes_that_run_can_be_told_what_is_revoked() -> None:
+    """A secret of Swarm never changes, so each keeps the list beside its data."""
+    certificate = ServerCertificate(files=(("0a1b2c3d.r0", "1"), ("authority.pem", "1"), ("server.pem", "1")))
+    one = SETTINGS.model_copy(update={"tls": Tls(enabled=True)})
+    several = one.model_copy(update={"broker": Broker(nodes=3)})
+    files = render(replace(make_inputs(several), certificate=certificate))
+    targets = [one["target"] for one in yaml.safe_load(files["swarm.yaml"])["services"]["rabbitmq-mqtt-2"]["secrets"]]
+    assert {"/etc/tidegate/tls/authority.pem", "/etc/tidegate/tls/server.pem"} <= set(targets)
+    assert not any(one.endswith(".r0") for one in targets)
+    assert b'{dir, "/var/lib/rabbitmq/revoked"}' in files["rabbitmq/advanced.config"]
+    alone = render(replace(make_inputs(one), certificate=certificate))
+    assert b'{dir, "/etc/tidegate/tls"}' in alone["rabbitmq/advanced.config"]
