@@ -9,10 +9,14 @@ from stack.config.network import check_server_name
 from stack.config.settings import FILE
 from stack.config.yaml_edit import set_value
 from stack.docker.stack import Stack, open_stack
-from stack.errors import ConfigError
+from stack.docker.swarm.driver import open_driver
+from stack.errors import ConfigError, StackError
+from stack.plan.broker import list_nodes
+from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.tls import MOUNTED
+from stack.run.broker_nodes import start_nodes
 from stack.run.stack import prepare_certificates, write_stack
-from stack.state.lock import TREE, lock
+from stack.state.lock import stack_lock
 from stack.state.tls import Served, authority_path, find_missing_issuer, make_tls, needs_renewal, read_certificate
 from stack.state.workspace import Workspace, become_owner, open_workspace, write_file
 
@@ -20,15 +24,29 @@ from stack.state.workspace import Workspace, become_owner, open_workspace, write
 def renew_certificates(stack: Stack) -> None:
     """Renew the servers' certificate if it ends soon: the gateway reads it at once, the broker within two minutes.
 
+    In a Swarm they have it as a secret, and start again with another, one after the other.
+
     Raises:
         StackError: a file cannot be read or written.
     """
     if not needs_renewal(stack.workspace, stack.settings):
         return
-    with lock(stack.workspace, TREE):
+    with stack_lock(stack.workspace):
         make_tls(stack.workspace, stack.settings, stack.bare_inputs.certificate.names)
         fresh = stack.reread()
         write_stack(fresh, fresh.inputs)
+        _hand_over(fresh)
+
+
+def _hand_over(stack: Stack) -> None:
+    """Have those of a Swarm that show the certificate, and run, start again with it; why that fails is only told."""
+    if not (stack.engine.is_swarm and (containers := stack.engine.listed())):
+        return
+    nodes = list_nodes(stack.settings) if stack.settings.broker.nodes > 1 else ()
+    try:
+        open_driver(stack.engine).up(start_nodes(stack, [*nodes, GATEWAY], containers))
+    except StackError as error:
+        console.warn(f"Not all machines show the new certificate yet; `invoke up` sees to it: {error}")
 
 
 def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
@@ -43,20 +61,24 @@ def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
     workspace = open_workspace()
     become_owner(workspace.root)
     _write_names(workspace, names)
-    with lock(workspace, TREE):
-        stack = prepare_certificates(open_stack(workspace))
-        if _is_rendered(workspace):
+    with stack_lock(workspace):
+        before = open_stack(workspace)
+        stack = prepare_certificates(before)
+        if _is_rendered(stack):
             write_stack(stack, stack.inputs)
+            if stack is not before:
+                _hand_over(stack)
     served = make_tls(workspace, stack.settings, stack.bare_inputs.certificate.names)
     _print(workspace, served, is_own=bool(stack.settings.tls.certificate), as_json=as_json)
 
 
-def _is_rendered(workspace: Workspace) -> bool:
+def _is_rendered(stack: Stack) -> bool:
     """Return whether the stack has ports with TLS already, which it has from `up` on: its gateway reads files for them.
 
     One that was made without them would refuse what is rendered for them.
     """
-    return workspace.compose.is_file() and MOUNTED in workspace.compose.read_text()
+    file = stack.engine.compose_file
+    return file.is_file() and MOUNTED in file.read_text()
 
 
 def _write_names(workspace: Workspace, names: Sequence[str]) -> None:

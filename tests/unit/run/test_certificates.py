@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from stack.docker.stack import Stack, open_stack
-from stack.errors import ConfigError
+from stack.docker.swarm.engine import SwarmEngine
+from stack.errors import ConfigError, EngineError
 from stack.plan.inputs import Inputs
+from stack.plan.tls import MOUNTED
 from stack.run import certificates
 from stack.run.certificates import make_certificates, renew_certificates
 from stack.run.stack import prepare_certificates, render_stack
@@ -56,6 +60,33 @@ def test_gateway_without_tls_is_left_alone_until_up(workspace: Workspace) -> Non
     assert secure != plain
     make_certificates(["plant.local"], as_json=True)
     assert b"plant[.]local" in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "services"),
+    [(1, ["gateway"]), (3, ["rabbitmq-mqtt", "rabbitmq-mqtt-2", "rabbitmq-mqtt-3", "gateway"])],
+)
+def test_what_shows_another_certificate_in_a_swarm_starts_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, nodes: int, services: list[str]
+) -> None:
+    """They have it as a secret, which never changes."""
+    driver, started = Mock(), Mock(side_effect=lambda _, changing, __: changing)
+    monkeypatch.setattr(certificates, "open_driver", lambda _: driver)
+    monkeypatch.setattr(certificates, "start_nodes", started)
+    monkeypatch.setattr(SwarmEngine, "listed", lambda _: (SimpleNamespace(service="gateway"),))
+    monkeypatch.setattr(certificates, "write_stack", Mock())
+    text = (workspace.root / "stack.yaml").read_text()
+    (workspace.root / "stack.yaml").write_text(f"{text}engine: swarm\nbroker: {{nodes: {nodes}}}\n")
+    make_certificates([], as_json=True)
+    assert not driver.up.called
+    workspace.rendered.mkdir(exist_ok=True)
+    (workspace.rendered / "swarm.yaml").write_text(f"- {MOUNTED}\n")
+    make_certificates([], as_json=True)
+    assert not driver.up.called
+    make_certificates(["plant.local"], as_json=True)
+    driver.up.assert_called_once_with(services)
+    driver.up.side_effect = EngineError("It is away.")
+    make_certificates(["plant-2.local"], as_json=True)
 
 
 def test_names_are_added_to_those_of_the_stack(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
