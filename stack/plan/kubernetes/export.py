@@ -48,6 +48,7 @@ _REWRITES = {
         },
     ),
 }
+_GATEWAY_GROUP = "gateway.networking.k8s.io"
 _CLUSTER_STORE = "ClusterSecretStore"
 # As images have it: a host, perhaps with a port, and lower-case names.
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?")
@@ -74,9 +75,10 @@ class Target:
 
     @property
     def parent(self) -> dict[str, str]:
-        """Return the Gateway as a route names it."""
+        """Return the Gateway as a route names it, with what an API server adds: else each apply would change it."""
         namespace, _, name = self.gateway.rpartition("/")
-        return {**({"namespace": namespace} if namespace else {}), "name": name or "tidegate"}
+        kind = {"group": _GATEWAY_GROUP, "kind": "Gateway"}
+        return {**kind, **({"namespace": namespace} if namespace else {}), "name": name or "tidegate"}
 
     @property
     def store_reference(self) -> dict[str, str]:
@@ -272,10 +274,7 @@ def _find_notes(
         if pods > 1:
             what = f"the volume {claim} is for {pods} pods, which have to be on one node"
             yield f"{what}; an overlay with ReadWriteMany, before the first apply, lets them be on several"
-    local = [one.service.plan.name for one in workloads if _is_local(one)]
-    if local:
-        images = f"the images of {', '.join(local)} have the names of this machine, which no cluster can pull"
-        yield f"{images}; name a registry: --registry registry.example/team --push"
+    yield from _find_notes_of_many(workloads)
     if target.ingress and not any(map(target.ingress.startswith, _REWRITES)):
         what = f"an Ingress of the class {target.ingress} leaves a function's name in the path, and its handler sees it"
         yield f"{what}; tell the controller to cut it off"
@@ -283,6 +282,16 @@ def _find_notes(
         yield "stack.yaml: bridge is not exported; the topology operator has Shovel for what is to go to other places"
     if inputs.accounts.current.is_guest:
         yield "guest is no account there: `invoke credentials` makes one for devices and people, then export again"
+
+
+def _find_notes_of_many(workloads: Sequence[Workload]) -> Iterator[str]:
+    if free := [one.service.plan.name for one in workloads if not one.is_restricted]:
+        what = "as root, as a user whom only their image knows, or with a hostPath"
+        pods = f"the pods of {', '.join(free)} run {what}"
+        yield f"{pods}: a namespace that enforces the Pod Security Standard `restricted` takes none of them"
+    if local := [one.service.plan.name for one in workloads if _is_local(one)]:
+        images = f"the images of {', '.join(local)} have the names of this machine, which no cluster can pull"
+        yield f"{images}; name a registry: --registry registry.example/team --push"
 
 
 def _is_local(workload: Workload) -> bool:

@@ -143,7 +143,8 @@ class Workload:
     def config_maps(self) -> list[dict[str, Any]]:
         """Return the ConfigMaps whose keys are variables."""
         return [
-            {"prefix": one.prefix, "configMapRef": one.config_map_ref.model_dump()}
+            # An empty prefix is none to an API server, which would see a change at each apply.
+            {**({"prefix": one.prefix} if one.prefix else {}), "configMapRef": one.config_map_ref.model_dump()}
             for one in self.service.plan.spec.env_from
             if one.config_map_ref
         ]
@@ -173,6 +174,12 @@ class Workload:
             owner = int(group or user) if given is None else given
             context |= {"fsGroup": owner, "fsGroupChangePolicy": "OnRootMismatch"}
         return context
+
+    @property
+    def is_restricted(self) -> bool:
+        """Return whether its pods meet Kubernetes' Pod Security Standard `restricted`."""
+        user, _, _ = self.service.user.partition(":")
+        return user not in ("", "0") and not self.service.plan.spec.mounts
 
     @property
     def container_security(self) -> dict[str, Any]:

@@ -47,8 +47,9 @@ def test_a_broker_has_as_many_nodes_as_can_agree() -> None:
 
 
 def test_gateways_and_stores() -> None:
-    assert Target("a").parent == {"name": "tidegate"}
-    assert Target("a", gateway="edge/public").parent == {"namespace": "edge", "name": "public"}
+    gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+    assert Target("a").parent == {**gateway, "name": "tidegate"}
+    assert Target("a", gateway="edge/public").parent == {**gateway, "namespace": "edge", "name": "public"}
     assert Target("a", store="vault").store_reference == {"kind": "SecretStore", "name": "vault"}
     assert Target("a", store="ClusterSecretStore/vault").store_reference["kind"] == "ClusterSecretStore"
 

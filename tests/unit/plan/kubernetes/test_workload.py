@@ -43,6 +43,25 @@ def test_who_is_no_one_in_particular_and_who_is_root() -> None:
     assert (root["runAsNonRoot"], root["runAsUser"]) == (False, 0)
 
 
+def test_pods_that_restricted_refuses_are_known() -> None:
+    allowed = Settings(allow=Allow(root=True, host_paths=("/srv/data",)))
+    folder = {
+        "volume": {"name": "a", "hostPath": {"path": "/srv/data"}},
+        "volumeMount": {"name": "a", "mountPath": "/a"},
+    }
+    assert make_workload().is_restricted
+    assert make_workload(image="acme/reader:2", files=()).is_restricted
+    # The user that its image names may be root.
+    assert not make_workload(settings=allowed, image="acme/reader:2", files=()).is_restricted
+    assert not make_workload(settings=allowed, securityContext={"runAsUser": 0}).is_restricted
+    assert not make_workload(settings=allowed, volumes=[folder]).is_restricted
+
+
+def test_an_empty_prefix_of_variables_is_none() -> None:
+    given = [{"configMapRef": {"name": "plant"}}, {"prefix": "A_", "configMapRef": {"name": "plant"}}]
+    assert ["prefix" in one for one in make_workload(envFrom=given).config_maps] == [False, True]
+
+
 def test_a_new_volume_is_the_functions_own() -> None:
     volume = {"volume": {"name": "a", "persistentVolumeClaim": {"claimName": "a"}}}
     workload = make_workload(volumes=[{**volume, "volumeMount": {"name": "a", "mountPath": "/a"}}])
