@@ -207,6 +207,8 @@ class Supervisor:
                 worker.process.release()
             if worker.spec is not spec:
                 worker.spec.close_ports()
+            if worker.spec.listener is not spec.listener:
+                worker.spec.close_listener()
 
     def _read_status(self, worker: WorkerState, process: Process) -> None:
         if worker.process is not process:

@@ -78,6 +78,11 @@ class WorkerSpec:
         for port in (port for spec in (self, *self.pool) for port in spec.ports):
             port.close()
 
+    def close_listener(self) -> None:
+        """Close this process's copy of the socket at which the dispatcher takes its workers."""
+        if self.listener:
+            self.listener.close()
+
 
 def plan_workers(function: Function, files: CrashFiles | None = None) -> tuple[WorkerSpec, ...]:
     """Return the workers of a function, whose ports are taken already.

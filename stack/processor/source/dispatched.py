@@ -145,4 +145,7 @@ class DispatchedDelivery:
 def open_source(spec: WorkerSpec, _function: Function, intake: Intake, report: Report) -> DispatchedSource:
     """Return the source of a process, not started yet."""
     assert spec.listener is not None
-    return DispatchedSource(spec.listener.getsockname(), intake, report)
+    address = spec.listener.getsockname()
+    # What a handler does to it, it would do to the dispatcher's.
+    spec.close_listener()
+    return DispatchedSource(address, intake, report)

@@ -140,6 +140,18 @@ def test_worker_whose_handler_closes_its_files_is_replaced(start: Start, workers
     assert all(processor.ask().status == 200 for _ in range(10))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_handler_that_has_all_files_not_block_harms_no_other(start: Start, workers: int) -> None:
+    processor = start("dies", triggers={"web": {"kind": "http", "numWorkers": workers}})
+    with suppress(OSError):
+        processor.ask("/unblock")
+    for pid in processor.workers():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: processor.health().status == 200)
+    assert all(processor.ask().status == 200 for _ in range(10))
+    assert "BlockingIOError" not in processor.log
+
+
 def test_others_go_on_while_one_worker_is_replaced(start: Start) -> None:
     processor = start("dies", triggers={"web": {"kind": "http", "numWorkers": 2}})
     assert processor.ask("/exit").status == 500
