@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import Enum
 from functools import cache
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -16,6 +16,8 @@ _WORDS: dict[Any, tuple[str, str]] = {
     float: ("a number", "numbers"),
     bool: ("true or false", "true or false"),
     IPv4Address: ("an IPv4 address", "IPv4 addresses"),
+    IPv4Network: ("an IPv4 network such as 10.0.0.0/8", "IPv4 networks"),
+    IPv6Network: ("an IPv6 network such as fd00::/8", "IPv6 networks"),
 }
 
 
@@ -37,13 +39,16 @@ _KEY = "[key]"
 def get_field(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any, type[BaseModel] | None]:
     """Follow a validation error's location into a model.
 
-    Returns the location without the tags of unions, the type expected there, and the model that holds the key.
+    Returns the location without the members of unions, the type expected there, and the model that holds the key.
     """
     path: list[str] = []
     annotation: Any = model
     parent: type[BaseModel] | None = None
-    for part in location:
+    for number, part in enumerate(location, 1):
         if part == _KEY:
+            continue
+        if _is_plain_union(annotation):
+            annotation = _find_member(annotation, part) if number < len(location) else annotation
             continue
         tagged = _tagged_member(annotation, part)
         if tagged is not None:
@@ -108,6 +113,20 @@ def step_into(annotation: Any, part: str | int) -> Any:
     if get_origin(plain) in (list, tuple, dict):
         return get_args(plain)[-1] if get_origin(plain) is dict else get_args(plain)[0]
     return None
+
+
+def _is_plain_union(annotation: Any) -> bool:
+    """Return whether a value may be of one type or another, without tags: pydantic then names the type it has tried."""
+    plain = strip_annotation(annotation)
+    members = get_args(plain)
+    is_tagged = any(isinstance(item, Tag) for one in members for item in getattr(one, "__metadata__", ()))
+    return get_origin(plain) in (Union, UnionType) and not is_tagged
+
+
+def _find_member(annotation: Any, name: str | int) -> Any:
+    """Return the model among the members of a union that pydantic names; None where it names another type."""
+    models = (model for one in get_args(strip_annotation(annotation)) if (model := model_of(one)))
+    return next((one for one in models if one.__name__ == name), None)
 
 
 def _tagged_member(annotation: Any, part: str | int) -> Any:

@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stack.config.introspect import describe_type, get_field, known_keys
 
-_TYPE_ERRORS = ("_type", "_parsing", "int_from_float", "ip_v4_address", "literal_error", "enum", "bool_")
+_TYPE_ERRORS = ("_type", "_parsing", "int_from_float", "ip_v4_", "ip_v6_", "literal_error", "enum", "bool_")
 _OWN = "problem"
 _REQUIRED = "is required"
 # What to write instead of what does not match one of these.
@@ -21,6 +21,7 @@ _PATTERNS = {
     r"^[^=\x00]+$": "should be a name, without =",
     r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$": "should be a name of small letters, digits, - and ., such as readings",
     r"^[^=\x00]*$": "should be without =",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$": "should be a release, such as 1.13.0",
 }
 
 
@@ -80,7 +81,11 @@ def _validate(model: type[BaseModel], document: object) -> list[Problem]:
     try:
         model.model_validate(document)
     except ValidationError as error:
-        return [_explain(model, dict(detail)) for detail in error.errors(include_url=False)]
+        details = [dict(detail) for detail in error.errors(include_url=False)]
+        found = [(_explain(model, one), _is_of_type(one)) for one in details]
+        # Of the members of a union, the one that a value has the form of says what is wrong within it.
+        within = {one.path[:length] for one, _ in found for length in range(len(one.path))}
+        return [one for one, is_of_type in found if not (is_of_type and one.path in within)]
     return []
 
 
@@ -134,7 +139,7 @@ def _reason(detail: dict[str, Any], annotation: Any, parent: type[BaseModel] | N
         return _REQUIRED + _give_example(str(detail["loc"][-1]), parent)
     if kind in ("value_error", "assertion_error"):
         return message.partition(", ")[2]
-    if kind.startswith("union_tag") or any(part in kind for part in _TYPE_ERRORS):
+    if _is_of_type(detail):
         return f"should be {describe_type(annotation)}, not {_quote(detail['input'])}"
     if kind == "string_too_short":
         return "should not be empty"
@@ -142,6 +147,12 @@ def _reason(detail: dict[str, Any], annotation: Any, parent: type[BaseModel] | N
         return f"{told}, not {_quote(detail['input'])}"
     text = message.replace("Input ", "")
     return text[:1].lower() + text[1:]
+
+
+def _is_of_type(detail: dict[str, Any]) -> bool:
+    """Return whether a value is of another type than it should be."""
+    kind = str(detail["type"])
+    return kind.startswith("union_tag") or any(part in kind for part in _TYPE_ERRORS)
 
 
 def _give_example(key: str, parent: type[BaseModel] | None) -> str:
