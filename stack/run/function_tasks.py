@@ -11,6 +11,8 @@ _SITES = {
     "parallel": "how many sites are at work at a time; 10 if left out",
     "timeout": "how long a site may take, such as 5m; 30m if left out",
 }
+# Of a site that is only asked.
+_ASKED = {"parallel": "how many sites are asked at a time", "timeout": "how long a site may take to answer"}
 
 
 @verb(
@@ -105,7 +107,7 @@ def rollback_function(
     roll_back_and_print(name, to, SiteRequest(name, choice, parallel=parallel, timeout=timeout, as_json=json))
 
 
-@verb("name", iterable=["via", "site"], help={**_SITES, **JSON_HELP, "name": "a function; all if left out"})
+@verb("name", iterable=["via", "site"], help={**_SITES, **_ASKED, **JSON_HELP, "name": "a function; all if left out"})
 def sites(
     _: Context,
     name: str = "",
