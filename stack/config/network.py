@@ -1,11 +1,12 @@
 """The parts of stack.yaml about the network: ports, at which addresses they are published, and TLS."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, ip_address
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from stack.config.document import Document
 
@@ -15,7 +16,19 @@ SECURE = ("mqtts", "amqps", "https", "gateway_https", "management_https")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+
+def check_number(value: object) -> object:
+    """Return a value as it is; true, as which YAML reads `yes`, pydantic would take for 1.
+
+    Raises:
+        ValueError: it is true or false.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"should be a whole number, not {value!r}")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(check_number)]
 
 
 class Ports(Document):
@@ -53,13 +66,13 @@ class Ports(Document):
         self.check([key for key in type(self).model_fields if key not in SECURE or key in self.model_fields_set])
         return self
 
-    def check(self, keys: Collection[str]) -> None:
-        """Make sure that some ports differ.
+    def check(self, keys: Collection[str], others: Mapping[int, str] = MappingProxyType({})) -> None:
+        """Make sure that some ports differ, also from others, which are called so.
 
         Raises:
             ValueError: two of them are the same.
         """
-        taken: dict[int, str] = {}
+        taken = dict(others)
         for key in keys:
             port = getattr(self, key)
             if port in taken:

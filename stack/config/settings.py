@@ -18,7 +18,7 @@ from stack.config.network import LOOPBACK, SECURE, Addresses, Bind, Ports, Tls
 from stack.config.notify import Notify
 from stack.config.problem import refuse
 from stack.config.swarm import Swarm
-from stack.config.value import Duration, Registry, check_memory
+from stack.config.value import BaseName, Duration, Mirror, Registry, check_memory
 from stack.config.yaml_loader import read_mapping
 from stack.errors import ConfigError
 
@@ -32,6 +32,11 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+")
 # Where it depends on `bind`.
 AUTO: Literal["auto"] = "auto"
 ALWAYS: Literal["always"] = "always"
+
+# No disk of a machine has more, and Docker counts bytes in 64 bits.
+_MOST_MEGABYTES = 1_000_000
+# The project's name is also that of the place and of a namespace of Kubernetes, which have no more letters.
+_MOST_LETTERS = 63
 
 IpNetwork = IPv4Network | IPv6Network
 
@@ -63,33 +68,33 @@ class Images(Document):
 
     source: ImageSource = ImageSource.AUTO
     """`registry` pulls, `debian` builds from this system's packages, `auto` asks the registry and falls back."""
-    mirror: str = ""
+    mirror: Mirror = ""
     """Put before the name of every image that is pulled, such as mirror.example:5000/."""
     ca: str = ""
     """A file of certificates that builds trust, handed over as a BuildKit secret and copied into no image; empty is
     this machine's own bundle, if pip or curl are told of one."""
-    python: str = "python:3.13-slim"
+    python: BaseName = "python:3.13-slim"
     """The base of functions and of Tidegate's own programs."""
-    node: str = "node:22-slim"
+    node: BaseName = "node:22-slim"
     """What functions of the runtime nodejs have their Node.js from; of another version where they name one."""
-    rabbitmq: str = "rabbitmq:4.3-management"
+    rabbitmq: BaseName = "rabbitmq:4.3-management"
     """The broker."""
-    haproxy: str = "haproxy:3.2"
+    haproxy: BaseName = "haproxy:3.2"
     """The gateway."""
-    victoria_metrics: str = Field("victoriametrics/victoria-metrics:v1.112.0", alias="victoria_metrics")
+    victoria_metrics: BaseName = Field("victoriametrics/victoria-metrics:v1.112.0", alias="victoria_metrics")
     """The store of readings."""
-    vmalert: str = "victoriametrics/vmalert:v1.112.0"
+    vmalert: BaseName = "victoriametrics/vmalert:v1.112.0"
     """What calculates alerts."""
-    alertmanager: str = "prom/alertmanager:v0.28.1"
+    alertmanager: BaseName = "prom/alertmanager:v0.28.1"
     """What tells people of alerts."""
-    grafana: str = "grafana/grafana:12.0.2"
+    grafana: BaseName = "grafana/grafana:12.0.2"
     """Grafana, where `data.grafana` asks for it."""
     registry: Registry = ""
     """Where the machines of a Swarm have all images from, which are pushed there, such as registry.example:5000/team;
     empty is a registry of the stack's own, on the machine that has the workspace."""
-    registry_server: str = Field("registry:3", alias="registry_server")
+    registry_server: BaseName = Field("registry:3", alias="registry_server")
     """That registry."""
-    nuclio: str = "1.13.0"
+    nuclio: str = Field("1.13.0", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
     """The release of Nuclio whose processor is taken where `processor` is nuclio."""
 
 
@@ -110,7 +115,7 @@ class Downloads(Document):
 class Logs(Document):
     """What Docker keeps of the output of each container."""
 
-    megabytes: int = Field(10, ge=1)
+    megabytes: int = Field(10, ge=1, le=_MOST_MEGABYTES)
     """The size of one file; with a full one the next begins, and the oldest of three goes."""
 
 
@@ -176,7 +181,7 @@ class Gateway(Document):
     """What HTTP functions and the broker's /metrics ask for; auto is any with a wide `bind`, and none otherwise."""
     connections: int = Field(4096, ge=64, le=65536)
     """Connections at once; the gateway's own control, the management and the metrics have room beside them."""
-    connections_per_address: int = Field(1024, ge=1, alias="connections_per_address")
+    connections_per_address: int = Field(1024, ge=1, le=1_000_000, alias="connections_per_address")
     """Connections of one address at once; programs of this machine, and what is behind one proxy, have one."""
 
 
@@ -226,6 +231,8 @@ class Settings(Document):
     def _compose_name(cls, value: str) -> str:
         if not value or not value[0].isalnum() or not all(c.isdigit() or c in "-_" or "a" <= c <= "z" for c in value):
             raise ValueError("should be lower-case letters, digits, - and _, and start with a letter or digit")
+        if len(value) > _MOST_LETTERS:
+            raise ValueError(f"should have at most {_MOST_LETTERS} letters, not {len(value)}")
         return value
 
     @model_validator(mode="after")
@@ -234,6 +241,8 @@ class Settings(Document):
             self.ports.check(list(Ports.model_fields))
         elif isinstance(self.bind, Bind) and (wide := [one for one in SECURE if not self.get_address(one).is_loopback]):
             raise ValueError(f"bind.{wide[0]}: there is such a port with TLS only; add `tls: {{enabled: true}}`")
+        if self.has_own_registry:
+            self._check_registry()
         refuse(self, check_bridges(self.bridge, self.site_name))
         if self.broker.nodes > 1 and not self.is_swarm:
             raise ValueError(
@@ -241,6 +250,11 @@ class Settings(Document):
                 "leave the key out"
             )
         return self
+
+    def _check_registry(self) -> None:
+        keys = [one for one in Ports.model_fields if one not in SECURE or self.tls.is_on]
+        first = self.swarm.registry
+        self.ports.check(keys, {first: "swarm.registry", first + 1: "swarm.registry + 1"})
 
     @property
     def is_swarm(self) -> bool:

@@ -215,6 +215,18 @@ def _check_name(text: str) -> str:
     return text
 
 
+def _check_base(text: str) -> str:
+    if not is_image_name(text):
+        raise ValueError(f"should be the name of an image, such as mirror.example:5000/python:3.13-slim, not {text!r}")
+    return text
+
+
+def _check_mirror(text: str) -> str:
+    if not is_image_name(f"{text}image:tag"):
+        raise ValueError(f"should be what stands before an image's name, such as mirror.example:5000/, not {text!r}")
+    return text
+
+
 def _check_registry(text: str) -> str:
     if text and not _REGISTRY.fullmatch(text):
         raise ValueError(f"should be a registry, such as registry.example:5000/team, not {text!r}")
@@ -222,4 +234,6 @@ def _check_registry(text: str) -> str:
 
 
 ImageName = Annotated[str, AfterValidator(_check_name)]
+BaseName = Annotated[str, AfterValidator(_check_base)]
+Mirror = Annotated[str, AfterValidator(_check_mirror)]
 Registry = Annotated[str, AfterValidator(_check_registry)]

@@ -102,7 +102,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
     """Say what libyaml means, where its words help no one."""
     problem, start = error.problem or error.context or "", error.problem_mark.index if error.problem_mark else 0
     if problem == _SECOND:
-        return "another document begins here; one file holds one function, so take out this --- and what follows"
+        return "another document begins here; a file holds one, so take out this --- and what follows"
     if problem in _UNENDED and text[start : start + 1] == "{":
         return 'a { stands within a value; put quotes around the whole value, such as "plant/{id}/state"'
     if problem not in _STRANGE:

@@ -8,7 +8,7 @@ import pytest
 from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
 
-_SECOND = "another document begins here; one file holds one function, so take out this --- and what follows"
+_SECOND = "another document begins here; a file holds one, so take out this --- and what follows"
 _BRACE = 'a { stands within a value; put quotes around the whole value, such as "plant/{id}/state"'
 _TAB = "a tab stands here; YAML is indented by spaces"
 

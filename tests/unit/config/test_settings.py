@@ -10,6 +10,7 @@ from stack.config.network import SECURE, Ports
 from stack.config.settings import FILE, ImageSource, Settings, load_settings
 from stack.errors import ConfigError
 
+_GOOD = "10.200.1.0/24, and none of "
 KNOWN = ", ".join(sorted(Ports.model_fields))
 
 
@@ -82,6 +83,22 @@ def test_all_mistakes_are_told_with_their_paths(tmp_path: Path) -> None:
         ("bind: '::1'", "stack.yaml: bind: should be an IPv4 address, not '::1'"),
         ("project: My Plant", "stack.yaml: project: should be lower-case letters, digits, - and _, and start with"),
         ("project: ''", "stack.yaml: project: should be lower-case letters"),
+        (f"project: {'x' * 64}", "stack.yaml: project: should have at most 63 letters, not 64"),
+        ("ports: {amqp: true}", "stack.yaml: ports.amqp: should be a whole number, not True"),
+        (
+            "dashboard: {proxies: [x]}",
+            "stack.yaml: dashboard.proxies.0: should be an IPv4 network such as 10.0.0.0/8 or",
+        ),
+        ("images: {python: ''}", "stack.yaml: images.python: should be the name of an image, such as "),
+        ('images: {node: "x\\nRUN y"}', "stack.yaml: images.node: should be the name of an image, such as "),
+        ("images: {haproxy: --flag}", "stack.yaml: images.haproxy: should be the name of an image, such as "),
+        ("images: {nuclio: a b}", "stack.yaml: images.nuclio: should be a release, such as 1.13.0, not 'a b'"),
+        ("images: {mirror: a b}", "stack.yaml: images.mirror: should be what stands before an image's name, such as "),
+        (
+            "images: {mirror: 'm.example:5000'}",
+            "stack.yaml: images.mirror: should be what stands before an image's name",
+        ),
+        ("a: 1\n---\nb: 2", "stack.yaml: line 2, column 1: another document begins here; a file holds one, so take"),
         ("- a list", "stack.yaml: should be a mapping of keys to values, not ['a list']"),
         ("project: [", "stack.yaml: line 2, column 1: "),
         ("bind: 127.0.0.1\nbind: 0.0.0.0", "stack.yaml: line 2, column 1: the key 'bind' occurs twice"),
@@ -107,6 +124,14 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
         ("defaults: {memory: 5Mi}", "stack.yaml: defaults.memory: memory should be at least 6Mi"),
         ("defaults: {pids: 3}", "stack.yaml: defaults.pids:"),
         ("logs: {megabytes: 0}", "stack.yaml: logs.megabytes:"),
+        (
+            "logs: {megabytes: 99999999999999999999}",
+            "stack.yaml: logs.megabytes: should be less than or equal to 1000000",
+        ),
+        (
+            "gateway: {connections_per_address: 100000000000}",
+            "stack.yaml: gateway.connections_per_address: should be less",
+        ),
         ("broker: {disk_free: 10%}", "stack.yaml: broker.disk_free: takes an amount, such as 512Mi or 2G, and no perc"),
         ("broker: {memory: 60 %}", "stack.yaml: broker.memory: takes an amount"),
     ],
@@ -194,3 +219,35 @@ def test_several_nodes_want_several_machines(tmp_path: Path) -> None:
         "stack.yaml: broker.nodes: 3 nodes are on as many machines, for which write `engine: swarm`"
     )
     assert load(tmp_path, "engine: swarm\nbroker: {nodes: 3}").broker.nodes == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("swarm: {registry: 8080}", "swarm.registry and gateway are both 8080; give one of them another port"),
+        ("swarm: {registry: 5671}", "swarm.registry + 1 and amqp are both 5672; give one of them another port"),
+        ("ports: {dashboard: 5001}", "swarm.registry + 1 and dashboard are both 5001; give one of them another port"),
+        ("swarm: {registry: 8883}\ntls: {enabled: true}", "swarm.registry and mqtts are both 8883; give one of"),
+        ("swarm: {registry: true}", "swarm.registry: should be a whole number, not True"),
+        *(
+            (f"swarm: {{subnet: {one}}}", f"swarm.subnet: should have addresses for containers only, such as {_GOOD}")
+            for one in ("0.0.0.0/0", "127.0.0.0/8", "169.254.7.0/24", "224.1.0.0/16", "128.0.0.0/1")
+        ),
+    ],
+)
+def test_what_a_swarm_cannot_have(tmp_path: Path, text: str, told: str) -> None:
+    (problem,) = problems_of(tmp_path, f"engine: swarm\n{text}")
+    assert problem.startswith(f"stack.yaml: {told}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ports: {dashboard: 5001}",
+        "engine: swarm\nswarm: {registry: 8883, subnet: 10.9.0.0/16}",
+        "engine: swarm\nswarm: {registry: 8080}\nimages: {registry: registry.example/team, mirror: m.example/hub/}",
+        f"project: {'x' * 63}",
+    ],
+)
+def test_what_clashes_with_nothing_is_taken(tmp_path: Path, text: str) -> None:
+    load(tmp_path, text)
