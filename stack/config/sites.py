@@ -68,7 +68,7 @@ class Site(Document):
     """What it is called, which `--site` takes."""
     via: Annotated[str, AfterValidator(_check_via)] = Field(examples=["https://north.example:8443"])
     """The address of its dashboard, without a login."""
-    labels: dict[str, str] = {}
+    labels: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = {}
     """What tells it from others, such as {region: n}; `--site region=n` chooses by it."""
     secret: Annotated[str, AfterValidator(_check_secret)] = ""
     """NAME.KEY of the secret of this workspace that has its token, or its USER:PASSWORD; without it TIDEGATE_TOKEN."""

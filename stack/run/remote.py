@@ -3,20 +3,22 @@
 import json
 import math
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import HTTPException, IncompleteRead
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from urllib3 import BaseHTTPResponse, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError
 
 from stack.config.sites import name_address, split_address
 from stack.errors import FunctionError, HostError
-from stack.state.http_client import basic_authorization, explain, open_local_pool, open_pool
+from stack.state.http_client import basic_authorization, explain, find_cause, open_local_pool, open_pool
 
 # A bearer token, where the address has no user and password.
 TOKEN_VARIABLE = "TIDEGATE_TOKEN"
@@ -63,7 +65,7 @@ class RemoteDashboard:
 
         Raises:
             AwayError: no one answers.
-            HostError: somebody else does, or asks for a login.
+            HostError: somebody else does, asks for a login, or has a certificate that is not vouched for.
         """
         is_local = _is_local(urlsplit(self.address).hostname or "")
         seconds = min(_TIMEOUT_SECONDS, self.deadline - time.monotonic())
@@ -82,9 +84,7 @@ class RemoteDashboard:
             ):
                 return Answer(answer.status, self._read(answer))
         except (HTTPError, ValueError) as error:
-            raise AwayError(
-                f"{self.address} does not answer: {explain(error)}. Check the address, and that it runs."
-            ) from error
+            raise _refuse(self.address, error) from error
 
     def require(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """Send a request that has to succeed; return what came back.
@@ -94,6 +94,27 @@ class RemoteDashboard:
             HostError: no one answers, somebody else does, or asks for a login.
         """
         return self.expect(self.ask(method, path, body, headers))
+
+    def fetch_mapping(self, path: str) -> dict[str, Any]:
+        """Return what is at a path, which every dashboard answers with keys and values.
+
+        Raises:
+            FunctionError: the dashboard refused it; the message has its words.
+            HostError: no one answers, somebody else does, or asks for a login.
+        """
+        return self.expect_mapping(self.ask("GET", path), path)
+
+    def expect_mapping(self, answer: Answer, path: str) -> dict[str, Any]:
+        """Return keys and values that came back with an answer that has to be good.
+
+        Raises:
+            FunctionError: it is not; the message has the dashboard's words.
+            HostError: it is no dashboard that answers.
+        """
+        document = self.expect(answer)
+        if not isinstance(document, dict):
+            raise HostError(f"{_not_of_kind(self.address)}: it answers {json.dumps(document):.40} to {path}.")
+        return document
 
     def expect(self, answer: Answer) -> Any:
         """Return what came back with an answer that has to be good.
@@ -119,14 +140,45 @@ class RemoteDashboard:
         content = answer.read(_MOST_BYTES)
         try:
             return json.loads(content) if content else None
-        except ValueError:
+        except (ValueError, RecursionError):
             if answer.status in _AWAY:
                 raise AwayError(f"{self.address} is away: {HTTPStatus(answer.status).phrase}.") from None
-            raise HostError(f"{self.address} is no dashboard of Nuclio's kind: its answer is no JSON.") from None
+            raise HostError(f"{_not_of_kind(self.address)}: its answer is no JSON.") from None
 
 
 # What a proxy answers while the dashboard behind it starts.
 _AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+
+
+# OpenSSL's numbers for a certificate that is vouched for: it begins later; it has ended, or is of another name.
+_BEGINS_LATER, _NOT_GOOD = 9, (10, 62, 64)
+
+
+def _refuse(address: str, error: Exception) -> HostError:
+    """Return what to tell of a request that did not come to its end."""
+    if refused := find_cause(error, ssl.SSLCertVerificationError):
+        reason = refused.verify_message.rstrip(".")
+        return HostError(f"{address} has a certificate that is not taken: {reason}. {_advise(refused)}")
+    if (found := find_cause(error, DecodeError) or find_cause(error, HTTPException)) and _is_answer(found):
+        return HostError(f"{_not_of_kind(address)}: its answer is no HTTP: {explain(error)}. Check the address.")
+    return AwayError(f"{address} does not answer: {explain(error)}. Check the address, and that it runs.")
+
+
+def _advise(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code == _BEGINS_LATER:
+        return "Look at the clocks of both machines."
+    if error.verify_code in _NOT_GOOD:
+        return "There, `invoke certificates` makes another, and `--name` has more names in it."
+    return "Name the file of its authority, .stack/secrets/tls/mounted/authority.pem there, in SSL_CERT_FILE."
+
+
+def _is_answer(error: BaseException) -> bool:
+    """Return whether somebody did answer; a line that was cut is no answer."""
+    return not isinstance(error, ConnectionError | IncompleteRead)
+
+
+def _not_of_kind(address: str) -> str:
+    return f"{address} is no dashboard of Nuclio's kind"
 
 
 def open_dashboard(url: str, login: str = "") -> RemoteDashboard:

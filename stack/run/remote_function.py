@@ -128,7 +128,7 @@ def roll_back_at(dashboard: RemoteDashboard, name: str, number: int) -> RemoteFu
         FunctionError: the dashboard refused it, or it did not come up: what ran runs on.
         HostError: the dashboard cannot be reached.
     """
-    before = read_function(dashboard.require("GET", f"functions/{name}"))
+    before = read_function(dashboard.fetch_mapping(f"functions/{name}"))
     try:
         dashboard.require("POST", f"functions/{name}/rollback", {"revision": number})
     except AwayError:
@@ -144,7 +144,7 @@ def roll_back_at(dashboard: RemoteDashboard, name: str, number: int) -> RemoteFu
 def _prepare_project(dashboard: RemoteDashboard, document: dict[str, Any]) -> str:
     """Return the project of a function, which is made if need be."""
     project = str(document["metadata"].get("labels", {}).get(PROJECT_LABEL, DEFAULT_PROJECT))
-    if project not in (dashboard.require("GET", "projects") or {}):
+    if project not in dashboard.fetch_mapping("projects"):
         dashboard.require("POST", "projects", {"metadata": {"name": project}, "spec": {}})
     return project
 
@@ -174,8 +174,8 @@ def _follow(dashboard: RemoteDashboard, name: str, tell: Tell) -> RemoteFunction
     shown, path = 0, f"functions/{name}"
     while True:
         answer = _ask_patiently(dashboard, path, time.monotonic())
-        found = read_function(dashboard.expect(answer))
-        told = _read_object(_read_object(answer.document).get("status")).get("logs")
+        document = dashboard.expect_mapping(answer, path)
+        found, told = read_function(document), _read_object(document.get("status")).get("logs")
         logs = told if isinstance(told, list) else []
         # A log that is shorter than before is that of another deploy.
         shown = shown if shown <= len(logs) else 0

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,6 +16,8 @@ from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager
 from urllib3.exceptions import HTTPError
 
 _MOST_REDIRECTS = 10
+
+Kind = TypeVar("Kind", bound=BaseException)
 
 
 class StatusError(HTTPError):
@@ -36,6 +39,14 @@ def explain(error: Exception) -> str:
     if isinstance(cause, HTTPError):
         return explain(cause)
     return (isinstance(cause, OSError) and cause.strerror) or str(cause) or type(cause).__name__
+
+
+def find_cause(error: BaseException, kind: type[Kind]) -> Kind | None:
+    """Return the error of a kind that one of urllib3 comes from, if it comes from one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        cause = cause.__cause__ or next((one for one in cause.args if isinstance(one, BaseException)), None)
+    return cause
 
 
 def open_local_pool() -> PoolManager:

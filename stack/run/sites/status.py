@@ -98,8 +98,7 @@ def _fetch(request: SiteRequest, sites: Sequence[ChosenSite]) -> list[SiteStatus
 
     def fetch(site: ChosenSite) -> Mapping[str, RemoteFunction]:
         dashboard = replace(site.dashboard, deadline=monotonic() + seconds)
-        documents = dashboard.require("GET", "functions")
-        known = documents if isinstance(documents, dict) else {}
+        known = dashboard.fetch_mapping("functions")
         names = [name for name in sorted(known) if request.name in ("", name)]
         return {name: read_function(known[name]) for name in names}
 

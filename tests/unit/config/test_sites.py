@@ -38,7 +38,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
 sites:
   - {name: "a=b", via: "ftp://x"}
   - {name: south, via: "http://ann:pw@south.example", secret: lone, label: {}}
-  - {via: "http://x", labels: {region: 1}}
+  - {via: "http://x", labels: {region: 1, c=d: x, "": y}}
 """
     problems = load(tmp_path, text)
     assert [one.split(": ")[1] for one in problems] == [
@@ -49,7 +49,10 @@ sites:
         "sites.1.label",
         "sites.2.name",
         "sites.2.labels.region",
+        "sites.2.labels.c=d",
+        "sites.2.labels.''",
     ]
+    assert problems[-2].endswith("should be a name, without =, not 'c=d'")
     assert "put that into a secret" in problems[2]
     assert not any("ann:pw" in one for one in problems)
 
