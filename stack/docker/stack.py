@@ -374,7 +374,9 @@ def find_age(stack: Stack) -> int | None:
 
 
 def describe_age(days: int) -> str:
-    """Say how old the base images are, and what to do if they are old."""
-    when = "today" if not days else "yesterday" if days == 1 else f"{days} days ago"
+    """Say how old the base images are, and what to do if they are old, or this machine's clock is behind them."""
+    if days < -1:
+        return "By this machine's clock the base images are of a day to come; set the clock."
+    when = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
     advice = " `invoke upgrade` makes them again, of what is there now." if days >= OLD_DAYS else ""
     return f"The base images were made {when}.{advice}"

@@ -31,7 +31,7 @@ from stack.state.access import (
 from stack.state.broker import begin_cluster
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
-from stack.state.tls import find_authority_end, find_server_names, make_tls
+from stack.state.tls import find_authority_end, find_server_names, has_bad_authority, make_tls
 from stack.state.vault import mount_secrets, unmount_secrets
 from stack.state.workspace import is_inside, write_file, write_tree
 
@@ -85,14 +85,23 @@ def prepare_certificates(stack: Stack) -> Stack:
     """
     if not stack.settings.tls.is_on:
         return stack
-    before = stack.bare_inputs.certificate
+    before, was_bad = stack.bare_inputs.certificate, has_bad_authority(stack.workspace)
     served = make_tls(stack.workspace, stack.settings, _list_server_names(stack))
     if stack.settings.tls.certificate and served.ends_soon:
         console.warn(f"{stack.settings.tls.certificate} ends on {served.end.date()}; renew it, and type `invoke up`.")
-    if (end := find_authority_end(stack.workspace)) - datetime.now(UTC) < _AUTHORITY_SOON:
-        advice = "docs/guides/tls.md tells how another takes its place."
-        console.warn(f"The stack's own authority ends on {end.date()}, and with it all that it has signed. {advice}")
+    _warn_authority(find_authority_end(stack.workspace), is_new=was_bad)
     return stack.reread() if served.version != before.version else stack
+
+
+def _warn_authority(end: datetime, *, is_new: bool) -> None:
+    left = end - datetime.now(UTC)
+    if is_new:
+        advice = "Give its certificate to devices and browsers again; `invoke device rotate` renews a device's own."
+        console.warn(f"The stack's own authority was made by a clock that was not set; another is there. {advice}")
+    elif left < _AUTHORITY_SOON:
+        ends = "ends" if left > timedelta() else "has ended"
+        advice = "docs/guides/tls.md tells how another takes its place."
+        console.warn(f"The stack's own authority {ends} on {end.date()}, and with it all that it has signed. {advice}")
 
 
 def _list_server_names(stack: Stack) -> list[str]:

@@ -30,6 +30,8 @@ _AUTHORITY_DAYS, DEVICE_DAYS = 3650, 3650
 _SERVER_DAYS = 397
 # It is renewed when so much is left of it.
 RENEW_BEFORE = timedelta(days=60)
+# Tidegate is younger: a clock that says so has not been set, as that of a machine without a battery for it.
+_CLOCK_BEGINS = datetime(2025, 1, 1, tzinfo=UTC)
 # Clocks of devices differ.
 _BEFORE = timedelta(hours=1)
 
@@ -64,12 +66,14 @@ class Pair:
 def load_authority(workspace: Workspace, project: str) -> Pair:
     """Return the stack's own authority, which is made the first time.
 
-    Where its certificate alone is missing, one of the same key takes its place: what it has signed goes on.
+    Where its certificate alone is missing, one of the same key takes its place: what it has signed goes on. So it is
+    where a clock that was not set made one that had ended before anything could take it.
 
     Raises:
-        HostError: its files cannot be read, or are broken.
+        HostError: its files cannot be read, or are broken, or this machine's clock is not set.
     """
-    if found := _load(workspace, _AUTHORITY):
+    found = _load(workspace, _AUTHORITY)
+    if found and not was_never_good(found.certificate):
         return found
     key = _load_key(workspace, _AUTHORITY) or ec.generate_private_key(ec.SECP256R1())
     name = _name(f"Tidegate {project}")
@@ -77,6 +81,11 @@ def load_authority(workspace: Workspace, project: str) -> Pair:
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
     return _save(workspace, _AUTHORITY, Pair(key, _sign(builder, key)))
+
+
+def was_never_good(certificate: x509.Certificate) -> bool:
+    """Return whether a certificate has ended before there was Tidegate."""
+    return certificate.not_valid_after_utc < _CLOCK_BEGINS
 
 
 def load_server(workspace: Workspace, project: str, names: Sequence[str]) -> Pair:
@@ -159,7 +168,15 @@ def _is_good(certificate: x509.Certificate, authority: x509.Certificate, names: 
 
 
 def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+    """Begin a certificate that is good from now on.
+
+    Raises:
+        HostError: this machine's clock is not set.
+    """
     now = datetime.now(UTC)
+    if now < _CLOCK_BEGINS:
+        advice = "Set it, such as by `timedatectl set-ntp true`, and type this again."
+        raise HostError(f"This machine's clock says {now.date()}: a certificate of now would be over already. {advice}")
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -19,7 +19,14 @@ from stack.config.settings import FILE, Settings
 from stack.errors import ConfigError
 from stack.plan.image import digest
 from stack.plan.tls import AUTHORITY, CERTIFICATE, KEY, MOUNTED, ServerCertificate, name_revocations
-from stack.state.certificates import DEVICE_DAYS, RENEW_BEFORE, load_authority, load_server, sign_revocations
+from stack.state.certificates import (
+    DEVICE_DAYS,
+    RENEW_BEFORE,
+    load_authority,
+    load_server,
+    sign_revocations,
+    was_never_good,
+)
 from stack.state.workspace import Workspace, make_folder, parse_json, write_file
 
 _SERVED, _REVOKED = "served.json", "revoked.json"
@@ -61,6 +68,12 @@ def authority_path(workspace: Workspace) -> Path:
 def find_authority_end(workspace: Workspace) -> datetime:
     """Return when the authority ends, after `make_tls`."""
     return read_certificate(authority_path(workspace).read_bytes()).not_valid_after_utc
+
+
+def has_bad_authority(workspace: Workspace) -> bool:
+    """Return whether the authority that devices and browsers know was never good, so that `make_tls` makes another."""
+    path = authority_path(workspace)
+    return path.exists() and was_never_good(read_certificate(path.read_bytes()))
 
 
 def load_served(workspace: Workspace) -> Served | None:

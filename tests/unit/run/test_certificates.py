@@ -1,6 +1,7 @@
 """`invoke certificates`, and the renewal that the dashboard sees to."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -15,7 +16,7 @@ from stack.plan.tls import MOUNTED
 from stack.run import certificates
 from stack.run.certificates import make_certificates, renew_certificates
 from stack.run.stack import prepare_certificates, render_stack
-from stack.state.tls import authority_path, load_served
+from stack.state.tls import authority_path, has_bad_authority, load_served
 from stack.state.workspace import Workspace
 
 
@@ -116,6 +117,28 @@ def test_an_authority_that_ends_is_told_of(workspace: Workspace, capsys: pytest.
         patch.setattr("stack.state.certificates._AUTHORITY_DAYS", 300)
         make_certificates([], as_json=True)
     assert "authority ends on" in " ".join(capsys.readouterr().err.split())
+
+
+def test_authority_of_a_clock_that_was_not_set_is_told_of_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_certificates([], as_json=True)
+    first = authority_path(workspace).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("stack.state.certificates._CLOCK_BEGINS", datetime(2100, 1, 1, tzinfo=UTC))
+        assert has_bad_authority(workspace)
+    (workspace.secrets / "tls" / "authority.pem").unlink()
+    monkeypatch.setattr("stack.run.stack.has_bad_authority", lambda _: True)
+    make_certificates([], as_json=True)
+    assert "was made by a clock that was not set; another is there" in " ".join(capsys.readouterr().err.split())
+    assert authority_path(workspace).read_bytes() != first
+
+
+def test_authority_that_has_ended_is_told_so(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stack.state.certificates._AUTHORITY_DAYS", 0)
+        make_certificates([], as_json=True)
+    assert "authority has ended on" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_ends_soon_is_renewed_once_and_the_gateway_told(

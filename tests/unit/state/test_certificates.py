@@ -1,8 +1,9 @@
 """Certificates as openssl sees them: who signed them, for what, and when others are made."""
 
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 from cryptography import x509
@@ -13,6 +14,7 @@ from stack.state import certificates
 from stack.state.certificates import Pair, load_authority, load_server, make_device_pair, save_node_pair
 from stack.state.workspace import Workspace
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAMES = ("plant.local", "192.168.1.20", "fe80::1")
 
 
@@ -95,6 +97,36 @@ def test_broken_file_is_told(workspace: Workspace, file: str) -> None:
     (workspace.secrets / "tls" / file).write_text("spoiled")
     with pytest.raises(HostError, match="is broken"):
         load_authority(workspace, "p")
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(moment.timestamp(), tz)
+
+    monkeypatch.setattr(certificates, "datetime", Clock)
+
+
+def test_clock_that_is_not_set_makes_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_server(workspace, "p", NAMES)
+    set_clock(monkeypatch, EPOCH)
+    assert load_server(workspace, "p", NAMES).certificate == before.certificate
+    with pytest.raises(HostError, match=r"clock says 1970-01-01: .* Set it, such as by `timedatectl set-ntp true`"):
+        make_device_pair(workspace, "p", "pump-7")
+
+
+def test_authority_that_was_never_good_is_made_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "_CLOCK_BEGINS", EPOCH)
+        set_clock(patch, EPOCH)
+        before = load_authority(workspace, "p")
+        load_server(workspace, "p", NAMES)
+    assert before.certificate.not_valid_after_utc.year == 1979
+    after = load_authority(workspace, "p")
+    assert (after.key_pem, load_authority(workspace, "p").certificate) == (before.key_pem, after.certificate)
+    assert after.certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3000)
+    assert load_server(workspace, "p", NAMES).certificate.not_valid_after_utc > datetime.now(UTC)
 
 
 def test_making_that_was_cut_off_begins_anew(workspace: Workspace) -> None:
