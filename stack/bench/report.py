@@ -23,7 +23,7 @@ from stack.bench.rows import (
     find_subjects,
     judge,
 )
-from stack.bench.scale import Load
+from stack.bench.scale import Load, print_scale
 from stack.bench.sessions import MOST_SECONDS, MOST_SESSIONS, simulate
 from stack.bench.start import open_memory, open_start
 from stack.bench.tasks import open_deploy, show_growth
@@ -74,6 +74,21 @@ def run_growth(*, quick: bool, as_json: bool) -> None:
     """
     with _making_env(quick=quick) as env:
         show_growth(env, quick=quick, as_json=as_json)
+
+
+def run_model(*, prints: bool, sessions: str, every: float, as_json: bool) -> None:
+    """Print what the model says, or hold it against so many sessions.
+
+    Raises:
+        StackError: what was typed is wrong, the model is too far off, or the machine was too busy.
+    """
+    if prints and sessions:
+        raise StackError("--scale prints the model, and --sessions holds it against a broker: leave out one of them.")
+    if prints:
+        print_scale(every=every, as_json=as_json)
+    else:
+        number = int(sessions) if sessions.isascii() and sessions.isdecimal() else 0
+        run_simulation(sessions=number, every=every, as_json=as_json)
 
 
 def run_simulation(*, sessions: int, every: float, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from stack import console
+from stack.errors import StackError
 
 DEVICES = (1_000, 10_000, 100_000, 1_000_000)
 # Of a machine, how much is used where nothing is wrong, so that there is room for a bad hour.
@@ -15,6 +16,8 @@ _USED = 0.6
 _DAY = 86_400.0
 _GIB, _GB = 1024, 1e9
 _HOURS = 730
+# Between two messages of a device: what a network can carry, and a day.
+_LEAST_SECONDS, _MOST_SECONDS = 0.001, _DAY
 # A cluster of three nodes is given no more devices: after a loss of power all of them log in again.
 _CELL = 100_000
 # From here on a broker is three nodes; each message is then written three times.
@@ -205,7 +208,13 @@ COLUMNS = ("devices", "messages/s", "broker", "functions", "store", "disk", "mac
 
 
 def print_scale(*, every: float, as_json: bool) -> None:
-    """Show what a thousand devices need, and ten, a hundred and a thousand times as many."""
+    """Show what a thousand devices need, and ten, a hundred and a thousand times as many.
+
+    Raises:
+        StackError: they are to say something too often, or too rarely.
+    """
+    if not _LEAST_SECONDS <= every <= _MOST_SECONDS:
+        raise StackError(f"--every should be {_LEAST_SECONDS:g} to {_MOST_SECONDS:g} seconds, not {every:g}.")
     found = [estimate(Load(devices, every)) for devices in DEVICES]
     if as_json:
         console.show_json([one.describe() for one in found])

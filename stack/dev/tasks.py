@@ -81,17 +81,14 @@ def bench(
     row: str = "",
     growth: bool = False,
     scale: bool = False,
-    sessions: int = 0,
+    sessions: str = "",
     every: float = 10.0,
 ) -> None:
     """Measure how fast functions are, against what else there is on this machine."""
-    from stack.bench.report import run_bench, run_growth, run_simulation
-    from stack.bench.scale import print_scale
+    from stack.bench.report import run_bench, run_growth, run_model
 
-    if scale:
-        print_scale(every=every, as_json=json)
-    elif sessions:
-        run_simulation(sessions=sessions, every=every, as_json=json)
+    if scale or sessions:
+        run_model(prints=scale, sessions=sessions, every=every, as_json=json)
     elif growth:
         run_growth(quick=quick, as_json=json)
     else:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from math import inf, nan
 
 import pytest
 
 from stack.bench.environment import PROGRAMS
-from stack.bench.report import run_simulation
+from stack.bench.report import run_model, run_simulation
 from stack.bench.scale import DEVICES, MACHINES, Load, Need, estimate, find_machine, need_broker, print_scale
 from stack.bench.sessions import Figure, Sample, Samples
 from stack.errors import StackError
@@ -73,6 +74,22 @@ def test_samples_are_compared_with_the_model() -> None:
 def test_simulation_that_cannot_be(sessions: int, every: float) -> None:
     with pytest.raises(StackError, match="--sessions should be"):
         run_simulation(sessions=sessions, every=every, as_json=False)
+
+
+@pytest.mark.parametrize(
+    ("prints", "sessions", "every", "told"),
+    [
+        *(
+            (True, "", every, "--every should be 0.001 to 86400 seconds, not")
+            for every in (0.0, -1.0, nan, inf, 1e-300)
+        ),
+        (True, "10", 10.0, "leave out one of them"),
+        *((False, sessions, 10.0, "--sessions should be 1 to 25000") for sessions in ("0", "-5", "x", "1e3")),
+    ],
+)
+def test_what_is_no_question_to_the_model(prints: bool, sessions: str, every: float, told: str) -> None:
+    with pytest.raises(StackError, match=told):
+        run_model(prints=prints, sessions=sessions, every=every, as_json=True)
 
 
 class Broker(asyncio.Protocol):
