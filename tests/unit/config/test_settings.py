@@ -89,6 +89,10 @@ def test_all_mistakes_are_told_with_their_paths(tmp_path: Path) -> None:
             "dashboard: {proxies: [x]}",
             "stack.yaml: dashboard.proxies.0: should be an IPv4 network such as 10.0.0.0/8 or",
         ),
+        (
+            "data: {keep: [{topic: a, value: {json: t}}]}",
+            "stack.yaml: data.keep.0.value.json: should be a JSON pointer",
+        ),
         ("images: {python: ''}", "stack.yaml: images.python: should be the name of an image, such as "),
         ('images: {node: "x\\nRUN y"}', "stack.yaml: images.node: should be the name of an image, such as "),
         ("images: {haproxy: --flag}", "stack.yaml: images.haproxy: should be the name of an image, such as "),
