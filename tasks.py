@@ -243,13 +243,13 @@ def new_workspace(_: Context, folder: str) -> None:
 )
 def export_kubernetes(  # noqa: PLR0913 -- each is an option of the command line
     _: Context,
-    output: str = "",
-    namespace: str = "",
-    registry: str = "",
+    output: str | None = None,
+    namespace: str | None = None,
+    registry: str | None = None,
     push: bool = False,
-    gateway: str = "",
-    ingress: str = "",
-    external_secrets: str = "",
+    gateway: str | None = None,
+    ingress: str | None = None,
+    external_secrets: str | None = None,
     nodes: int = 0,
     secrets: bool = False,
 ) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack import console
+from stack.config.settings import Settings
 from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack, warn_refused
-from stack.errors import ConflictError, FunctionError
+from stack.errors import ConfigError, ConflictError, EngineError, FunctionError
 from stack.plan.kubernetes.conflict import TOPOLOGY, find_conflicts
 from stack.plan.kubernetes.export import (
     KUSTOMIZATION,
@@ -31,15 +32,15 @@ _LEFT_OUT = "the dashboard, the store of readings, alerts, the logger and device
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What is to be written, and for which cluster."""
+    """What is to be written, and for which cluster; what is left out is None."""
 
-    output: str = ""
-    namespace: str = ""
-    registry: str = ""
+    output: str | None = None
+    namespace: str | None = None
+    registry: str | None = None
     push: bool = False
-    gateway: str = ""
-    ingress: str = ""
-    external_secrets: str = ""
+    gateway: str | None = None
+    ingress: str | None = None
+    external_secrets: str | None = None
     nodes: int = 0
     secrets: bool = False
     """Print the Secrets with their values, and write nothing."""
@@ -51,23 +52,17 @@ def export_kubernetes(request: ExportRequest) -> None:
     Raises:
         StackError: a function is wrong, an image cannot be built or pushed, or the folder holds files of others.
     """
+    if empty := [name for name, value in vars(request).items() if value == ""]:
+        # Such as a variable of a script that is not set: it would export something else than is meant.
+        raise ConfigError([f"--{name.replace('_', '-')}: is empty; leave it out, or name one" for name in empty])
     if request.push and not request.registry:
         raise FunctionError("--push needs a registry: add --registry, such as registry.example/team.")
     stack = open_stack()
     services = [one for one in stack.inputs.services if not one.is_own]
     warn_refused(stack)
-    target = Target(
-        namespace=choose_namespace(request.namespace, stack.settings),
-        is_own=not request.namespace,
-        registry=request.registry,
-        gateway=request.gateway,
-        ingress=request.ingress,
-        nodes=request.nodes,
-        store=request.external_secrets,
-    )
-    check_target(target)
+    target = _read_target(request, stack.settings)
     if request.push:
-        target = replace(target, images=_push(stack, services, request.registry))
+        target = replace(target, images=_push(stack, services, target.registry))
     exported = plan_export(stack.inputs, stack.vault, target)
     if request.secrets:
         console.show_text(render_secrets(exported.secrets, target).decode())
@@ -75,9 +70,28 @@ def export_kubernetes(request: ExportRequest) -> None:
     folder = Path(request.output or stack.workspace.root / _FOLDER)
     before = folder / TOPOLOGY
     conflicts = list(find_conflicts(before.read_bytes(), exported.files[TOPOLOGY])) if before.is_file() else []
-    changed = _write(folder, exported.files)
+    written = _write(folder, exported.files)
     exported = replace(exported, notes=(*exported.notes, *conflicts))
-    _tell(exported, services, folder, changed=changed, request=request)
+    _tell(exported, services, folder, written=written, request=request)
+
+
+def _read_target(request: ExportRequest, settings: Settings) -> Target:
+    """Return where an export goes.
+
+    Raises:
+        ConfigError: no cluster could take it.
+    """
+    target = Target(
+        namespace=choose_namespace(request.namespace or "", settings),
+        is_own=not request.namespace,
+        registry=request.registry or "",
+        gateway=request.gateway or "",
+        ingress=request.ingress or "",
+        nodes=request.nodes,
+        store=request.external_secrets or "",
+    )
+    check_target(target)
+    return target
 
 
 def _push(stack: Stack, services: Sequence[Service], registry: str) -> Mapping[str, str]:
@@ -95,19 +109,36 @@ def _push(stack: Stack, services: Sequence[Service], registry: str) -> Mapping[s
         name = name_in_registry(service.image, registry)
         with console.working(f"Pushing {name}"):
             driver.tag(service.image, name)
-            pushed[service.image] = driver.push(name)
+            try:
+                pushed[service.image] = driver.push(name)
+            except EngineError as error:
+                how = f"Check that {registry} is right and there; `docker login` is for one that wants an account"
+                raise EngineError(f"{name} was not pushed: {error}\n{how}; then type this again.") from error
         if name != service.image:
             # It would keep the image here when its revision is gone.
             driver.remove_images([name])
     return pushed
 
 
-def _write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
-    """Write the files that differ, and remove those of an older export; return the paths that changed.
+@dataclass(frozen=True)
+class _Written:
+    """What became of the files of a folder: which are otherwise than before, and which are gone."""
+
+    changed: list[str]
+    removed: list[str]
+
+    def __str__(self) -> str:
+        return f", and {len(self.removed)} of an older export removed" if self.removed else ""
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> _Written:
+    """Write the files that differ, and remove those of an older export.
 
     Raises:
-        ConflictError: one that would be replaced was written by somebody else.
+        ConflictError: one that would be replaced was written by somebody else, or the folder is a file.
     """
+    if file := next((one for one in (folder, *folder.parents) if one.is_file()), None):
+        raise ConflictError(f"{file} is a file, and the export is a folder; name another: --output DIR.")
     try:
         older = set(_list_own(folder))
         foreign = [path for path in files if path not in older and (folder / path).exists()]
@@ -117,27 +148,27 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
         what = f"{folder / foreign[0]} is no file of export-kubernetes"
         raise ConflictError(f"{what}; name another folder: --output DIR. What you change belongs into an overlay.")
     changed = [path for path, content in files.items() if write_file(folder / path, content)]
-    for path in sorted(older.difference(files)):
+    removed = sorted(older.difference(files))
+    for path in removed:
         remove_file(folder / path)
-        changed.append(path)
-    return changed
+    return _Written(changed, removed)
 
 
 def _list_own(folder: Path) -> Iterator[str]:
     for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
-        if path.read_bytes().startswith(MARK.encode()):
+        if path.is_file() and path.read_bytes().startswith(MARK.encode()):
             yield path.name
 
 
 def _tell(
-    exported: Exported, services: Sequence[Service], folder: Path, *, changed: Sequence[str], request: ExportRequest
+    exported: Exported, services: Sequence[Service], folder: Path, *, written: _Written, request: ExportRequest
 ) -> None:
     for note in exported.notes:
         console.warn(f"{note}.")
     if undeployed := [one.plan.name for one in services if not one.is_deployed]:
         console.say(f"Not deployed here, and exported as their folders are: {', '.join(undeployed)}.")
     console.say(f"Not exported: {_LEFT_OUT}.")
-    console.success(f"{len(changed)} of {len(exported.files)} files changed in {folder}.")
+    console.success(f"{len(written.changed)} of {len(exported.files)} files changed in {folder}{written}.")
     if exported.secrets and not request.external_secrets:
         names = ", ".join(one.name for one in exported.secrets)
         console.say(f"No file has the value of a secret. The cluster needs these Secrets: {names}.")

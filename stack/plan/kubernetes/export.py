@@ -49,6 +49,8 @@ _REWRITES = {
     ),
 }
 _GATEWAY_GROUP = "gateway.networking.k8s.io"
+# Namespaces that no stack may make its own, since it would take them away with it.
+_SHARED = ("default", scaling.KEDA_NAMESPACE)
 _CLUSTER_STORE = "ClusterSecretStore"
 # As images have it: a host, perhaps with a port, and lower-case names.
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?")
@@ -140,12 +142,15 @@ def choose_namespace(given: str, settings: Settings) -> str:
     """Return the namespace that is asked for, or one that is called like the project.
 
     Raises:
-        ConfigError: no namespace can be called so.
+        ConfigError: no namespace can be called so, or it is Kubernetes' own.
     """
     if given and not is_namespace(given):
         problem = f"should be at most 63 lower-case letters, digits and '-', as Kubernetes' namespaces, not {given!r}"
         raise ConfigError([f"--namespace: {problem}"])
-    return given or settings.project.replace("_", "-").strip("-")[:63].strip("-")
+    name = given or settings.project.replace("_", "-").strip("-")[:63].strip("-")
+    if name.startswith("kube-") or (not given and name in _SHARED):
+        raise ConfigError([f"--namespace: {name} is for others, too; name one that is for this stack"])
+    return name
 
 
 def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:

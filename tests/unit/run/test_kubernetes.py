@@ -10,7 +10,7 @@ from stack.config.settings import Settings
 from stack.config.source import load_function
 from stack.docker.driver import Driver
 from stack.docker.engine import Engine
-from stack.errors import ConfigError, ConflictError, FunctionError
+from stack.errors import ConfigError, ConflictError, EngineError, FunctionError
 from stack.plan.function import plan_function
 from stack.run.kubernetes import ExportRequest, export_kubernetes
 from stack.state.deployment import record_deployment
@@ -69,6 +69,35 @@ def test_what_is_exported_no_more_goes_and_what_others_wrote_stays(root: Path) -
     assert "function-thermo.yaml" not in names
 
 
+def test_what_was_removed_is_told_beside_what_was_changed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export_kubernetes(ExportRequest())
+    export_kubernetes(ExportRequest(namespace="plant"))
+    assert "6 of 6 files changed in" in (told := capsys.readouterr().err)
+    assert told.count(", and 1 of an older export removed.") == 1
+
+
+def test_a_stack_takes_no_namespace_of_others_away(root: Path) -> None:
+    """Its own namespace goes with it."""
+    (root / "stack.yaml").write_text("images: {source: registry}\nproject: default\n")
+    with pytest.raises(ConfigError, match="--namespace: default is for others, too"):
+        export_kubernetes(ExportRequest())
+    export_kubernetes(ExportRequest(namespace="default"))
+
+
+@pytest.mark.parametrize("output", ["stack.yaml", "stack.yaml/deploy"])
+def test_a_file_is_no_folder(root: Path, output: str) -> None:
+    with pytest.raises(
+        ConflictError, match=r"stack\.yaml is a file, and the export is a folder; name another: --output"
+    ):
+        export_kubernetes(ExportRequest(output=str(root / output)))
+
+
+def test_a_folder_where_a_file_is_to_be_is_told(root: Path) -> None:
+    (root / "kubernetes/kustomization.yaml").mkdir(parents=True)
+    with pytest.raises(ConflictError, match=r"kustomization\.yaml is no file of export-kubernetes"):
+        export_kubernetes(ExportRequest())
+
+
 def test_a_file_of_others_is_not_overwritten(root: Path) -> None:
     (root / "deploy").mkdir()
     (root / "deploy/namespace.yaml").write_text("kind: Namespace\n")
@@ -115,6 +144,20 @@ def test_images_are_pushed_and_named_by_digest(root: Path, monkeypatch: pytest.M
     assert read_image(root) == f"registry.example/team/nuclio/processor-thermo@sha256:{'0' * 64}"
 
 
+def test_a_registry_that_is_not_there_is_told_with_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def push(_: Driver, image: str) -> str:
+        raise EngineError("Docker refused: connection refused")
+
+    monkeypatch.setattr(Driver, "check", lambda _: None)
+    monkeypatch.setattr(Engine, "images", lambda _, names: set(names))
+    monkeypatch.setattr(Driver, "tag", lambda _, image, name: None)
+    monkeypatch.setattr(Driver, "push", push)
+    with pytest.raises(
+        EngineError, match=r"was not pushed: (.|\n)*Check that registry\.example/team is right and there"
+    ):
+        export_kubernetes(ExportRequest(registry="registry.example/team", push=True))
+
+
 def test_a_push_needs_a_registry(root: Path) -> None:
     with pytest.raises(FunctionError, match="--push needs a registry: add --registry"):
         export_kubernetes(ExportRequest(push=True))
@@ -130,6 +173,12 @@ def test_a_push_needs_a_registry(root: Path) -> None:
         ({"external_secrets": "a/b/c"}, "--external-secrets: should be the NAME of a SecretStore"),
         ({"external_secrets": "ClusterSecretStore/"}, "--external-secrets: should be"),
         ({"registry": "http://x/", "push": True}, "--registry: should be a host with a path"),
+        ({"namespace": "kube-system"}, "--namespace: kube-system is for others, too; name one that is for this stack"),
+        # Variables of a script that are not set.
+        (
+            {"ingress": "", "external_secrets": ""},
+            r"--ingress: is empty; leave it out(.|\n)*--external-secrets: is empty",
+        ),
         ({"nodes": 2}, "export-kubernetes --nodes: nodes: should be"),
     ],
 )
