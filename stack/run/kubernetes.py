@@ -9,7 +9,7 @@ from stack.config.settings import Settings
 from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack, warn_refused
 from stack.errors import ConfigError, ConflictError, EngineError, FunctionError
-from stack.plan.kubernetes.conflict import TOPOLOGY, find_conflicts
+from stack.plan.kubernetes.conflict import TOPOLOGY, find_conflicts, find_leftovers
 from stack.plan.kubernetes.export import (
     KUSTOMIZATION,
     MARK,
@@ -68,11 +68,16 @@ def export_kubernetes(request: ExportRequest) -> None:
         console.show_text(render_secrets(exported.secrets, target).decode())
         return
     folder = Path(request.output or stack.workspace.root / _FOLDER)
-    before = folder / TOPOLOGY
-    conflicts = list(find_conflicts(before.read_bytes(), exported.files[TOPOLOGY])) if before.is_file() else []
-    written = _write(folder, exported.files)
-    exported = replace(exported, notes=(*exported.notes, *conflicts))
+    before = _load_own(folder)
+    written = _write(folder, exported.files, before)
+    exported = replace(exported, notes=(*exported.notes, *_compare(before, exported.files)))
     _tell(exported, services, folder, written=written, request=request)
+
+
+def _compare(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield what an apply of an export does not do, where an older one was applied."""
+    yield from find_conflicts(before.get(TOPOLOGY, b""), after[TOPOLOGY])
+    yield from find_leftovers(before.values(), after.values())
 
 
 def _read_target(request: ExportRequest, settings: Settings) -> Target:
@@ -131,33 +136,37 @@ class _Written:
         return f", and {len(self.removed)} of an older export removed" if self.removed else ""
 
 
-def _write(folder: Path, files: Mapping[str, bytes]) -> _Written:
+def _write(folder: Path, files: Mapping[str, bytes], older: Mapping[str, bytes]) -> _Written:
     """Write the files that differ, and remove those of an older export.
 
     Raises:
-        ConflictError: one that would be replaced was written by somebody else, or the folder is a file.
+        ConflictError: one that would be replaced was written by somebody else.
     """
-    if file := next((one for one in (folder, *folder.parents) if one.is_file()), None):
-        raise ConflictError(f"{file} is a file, and the export is a folder; name another: --output DIR.")
-    try:
-        older = set(_list_own(folder))
-        foreign = [path for path in files if path not in older and (folder / path).exists()]
-    except OSError as error:
-        raise ConflictError(f"{folder} cannot be read. {advise(error, folder)}") from error
+    foreign = [path for path in files if path not in older and (folder / path).exists()]
     if foreign:
         what = f"{folder / foreign[0]} is no file of export-kubernetes"
         raise ConflictError(f"{what}; name another folder: --output DIR. What you change belongs into an overlay.")
     changed = [path for path, content in files.items() if write_file(folder / path, content)]
-    removed = sorted(older.difference(files))
+    removed = sorted(set(older).difference(files))
     for path in removed:
         remove_file(folder / path)
     return _Written(changed, removed)
 
 
-def _list_own(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
-        if path.is_file() and path.read_bytes().startswith(MARK.encode()):
-            yield path.name
+def _load_own(folder: Path) -> dict[str, bytes]:
+    """Return the files of an older export by their names.
+
+    Raises:
+        ConflictError: the folder is a file, or cannot be read.
+    """
+    if file := next((one for one in (folder, *folder.parents) if one.is_file()), None):
+        raise ConflictError(f"{file} is a file, and the export is a folder; name another: --output DIR.")
+    try:
+        paths = sorted(one for one in folder.glob("*.yaml") if one.is_file()) if folder.is_dir() else []
+        found = {path.name: path.read_bytes() for path in paths}
+    except OSError as error:
+        raise ConflictError(f"{folder} cannot be read. {advise(error, folder)}") from error
+    return {name: content for name, content in found.items() if content.startswith(MARK.encode())}
 
 
 def _tell(

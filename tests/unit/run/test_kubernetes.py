@@ -76,6 +76,21 @@ def test_what_was_removed_is_told_beside_what_was_changed(root: Path, capsys: py
     assert told.count(", and 1 of an older export removed.") == 1
 
 
+def test_what_an_apply_leaves_there_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A route goes on to lead to a function, and an account to be known, until someone deletes it."""
+    export_kubernetes(ExportRequest())
+    capsys.readouterr()
+    (root / "functions/thermo").rename(root / "functions/other")
+    export_kubernetes(ExportRequest())
+    told = capsys.readouterr().err
+    assert "no more exported, and not removed by an apply: `kubectl delete --namespace" in told
+    for name in ("deployment.apps", "httproute.gateway.networking.k8s.io", "service", "user.rabbitmq.com"):
+        assert f" {name}/function-thermo" in told
+    assert "function-other`" not in told
+    export_kubernetes(ExportRequest())
+    assert "no more exported" not in capsys.readouterr().err
+
+
 def test_a_stack_takes_no_namespace_of_others_away(root: Path) -> None:
     """Its own namespace goes with it."""
     (root / "stack.yaml").write_text("images: {source: registry}\nproject: default\n")

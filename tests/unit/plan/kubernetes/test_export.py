@@ -8,7 +8,7 @@ from stack.config.settings import ImageSource, Settings
 from stack.errors import ConfigError
 from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import Inputs
-from stack.plan.kubernetes.conflict import find_conflicts
+from stack.plan.kubernetes.conflict import find_conflicts, find_leftovers
 from stack.plan.kubernetes.export import Target, choose_namespace, list_aliases, name_in_registry, plan_export
 from tests.unit.plan.kubernetes.samples import make_workload
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_vault
@@ -95,6 +95,18 @@ def test_what_no_one_can_change_is_told() -> None:
     (told,) = find_conflicts(yaml.safe_dump(queue).encode(), yaml.safe_dump(other).encode())
     assert "kubectl delete --namespace plant queue.rabbitmq.com/queue-a" in told
     assert not list(find_conflicts(yaml.safe_dump(queue).encode(), yaml.safe_dump(same).encode()))
+
+
+def test_leftovers_hold_no_data_and_are_of_this_namespace() -> None:
+    def describe(kind: str, namespace: str, version: str = "v1") -> bytes:
+        document = {"apiVersion": version, "kind": kind, "metadata": {"name": "a", "namespace": namespace}}
+        return yaml.safe_dump(document).encode()
+
+    now = [describe("Service", "plant"), b"kind: Kustomization\n"]
+    before = [*now, describe("PersistentVolumeClaim", "plant"), describe("ConfigMap", "plant"), describe("Secret", "b")]
+    assert not list(find_leftovers(before, now))
+    (told,) = find_leftovers([*before, describe("Ingress", "plant", "networking.k8s.io/v1")], now)
+    assert told.endswith("`kubectl delete --namespace plant ingress.networking.k8s.io/a`")
 
 
 def test_a_bridge_is_left_out_and_told() -> None:
