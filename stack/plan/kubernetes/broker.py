@@ -60,6 +60,13 @@ class Resource:
     spec: Mapping[str, Any]
 
 
+# The virtual host that is there, where a durable queue of no type is to be on several nodes, too. It stays when its
+# object is deleted, and with it every queue.
+_VHOST = Resource(
+    "Vhost", "vhost-default", {"name": "/", "defaultQueueType": "quorum", "deletionPolicy": "retain", **_REFERENCE}
+)
+
+
 def plan_cluster(inputs: Inputs) -> Cluster:
     """Return the broker with the settings that it has here: without TLS, which the operator sets up, and bridges."""
     settings = inputs.settings
@@ -89,8 +96,10 @@ def plan_topology(inputs: Inputs, workloads: Sequence[Workload], *, is_scaled: b
     """Return queues, exchanges, bindings, policies and accounts, in the order in which one may need another."""
     plans = [one.service.plan for one in workloads]
     bound = [one for plan in plans for one in declared_on_broker(plan)]
-    declared = json.loads(topology(bound, is_replicated=inputs.settings.broker.nodes > 1))
+    is_replicated = inputs.settings.broker.nodes > 1
+    declared = json.loads(topology(bound, is_replicated=is_replicated))
     found = [
+        *([_VHOST] if is_replicated else ()),
         *(_describe("Exchange", one["name"], one) for one in declared["exchanges"]),
         *map(_describe_queue, declared["queues"]),
         *map(_describe_binding, declared["bindings"]),

@@ -46,6 +46,17 @@ def test_a_broker_has_as_many_nodes_as_can_agree() -> None:
         plan_export(inputs, make_vault(), Target("plant", nodes=2))
 
 
+def test_a_queue_of_no_type_is_on_all_of_several_nodes() -> None:
+    inputs = Inputs(Settings(), BaseImages(ImageSource.DEBIAN, Archive("trixie", ())), GUEST_ACCOUNTS)
+    kinds = {}
+    for nodes in (1, 3):
+        topology = plan_export(inputs, make_vault(), Target("plant", nodes=nodes)).files["topology.yaml"]
+        kinds[nodes] = [one["spec"] for one in yaml.safe_load_all(topology) if one and one["kind"] == "Vhost"]
+    (vhost,) = kinds.pop(3)
+    assert (vhost["name"], vhost["defaultQueueType"], vhost["deletionPolicy"]) == ("/", "quorum", "retain")
+    assert kinds == {1: []}
+
+
 def test_gateways_and_stores() -> None:
     gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
     assert Target("a").parent == {**gateway, "name": "tidegate"}
