@@ -13,7 +13,6 @@ from stack.config.device import FOLDER as DEVICES
 from stack.config.device import TYPES as DEVICE_TYPES
 from stack.config.source import FOLDER as FUNCTIONS
 from stack.contract import RETRY
-from stack.errors import ConflictError
 
 # Members of the file. HEADER and KEY come first, so that a wrong passphrase is told at once, and MANIFEST and SEALED
 # last, so that a file that is cut off has neither.
@@ -24,19 +23,8 @@ WORKSPACE, STATE, IMAGES, BROKER, VOLUMES = "workspace/", "state/", "images/", "
 
 # Below .stack/state, what tells of functions; the rest is of this machine, or of a task that runs.
 KEPT_STATE = ("functions", "copies", "revisions", "replicas", "deploys", "sources", "removed")
-
-
-def check_one_node(nodes: int) -> None:
-    """Refuse to copy one node of several, of which none begins without the others.
-
-    Raises:
-        ConflictError: the broker has several.
-    """
-    if nodes > 1:
-        raise ConflictError(
-            f"A backup has the data of one RabbitMQ, and of the {nodes} nodes of this broker none begins alone. "
-            "Each of them has every message; stack.yaml, functions/ and .stack/secrets are files to copy."
-        )
+# What of a broker's definitions is imported where its data is not in the backup; `up` makes bridges.
+_KEPT = ("exchanges", "queues", "bindings", "policies", "users", "permissions", "topic_permissions")
 
 
 class Header(BaseModel):
@@ -88,6 +76,8 @@ class Manifest(BaseModel):
     missing_images: tuple[str, ...] = ()
     """Those that were gone already, or left out."""
     broker: BrokerFacts | None = None
+    has_definitions: bool = False
+    """Whether what the broker knows is in it without its data, of which one node of several has no use alone."""
     volumes: tuple[str, ...] = ()
     """Compose's names of the volumes in which functions keep data."""
     members: dict[str, str] = {}
@@ -104,7 +94,7 @@ class Sealed(BaseModel):
     secrets: dict[str, str] = {}
     """Each file of .stack/secrets, by its path below it, in base64."""
     definitions: dict[str, Any] = {}
-    """RabbitMQ's definitions as it exports them, to look at; they are in its data too."""
+    """RabbitMQ's definitions as it exports them: to look at where its data is in the backup, else to be imported."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +160,11 @@ def _outlasts(kind: str, one: Mapping[str, Any], definitions: Mapping[str, Any])
     ends = "queues" if one["destination_type"] == "queue" else "exchanges"
     source = one["source"]
     return (source.startswith("amq.") or source in lasting["exchanges"]) and one["destination"] in lasting[ends]
+
+
+def keep_lasting(definitions: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return what of a broker's definitions another one is to have, which is told nothing else of them."""
+    return {kind: [one for one in definitions.get(kind, ()) if _outlasts(kind, one, definitions)] for kind in _KEPT}
 
 
 def _lasting(definitions: Mapping[str, Any], kind: str) -> set[str]:

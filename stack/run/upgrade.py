@@ -14,16 +14,16 @@ from stack.docker.driver import Driver
 from stack.docker.image import Builder
 from stack.docker.stack import OLD_DAYS, Stack, check_owner, find_age, open_stack
 from stack.docker.swarm.driver import open_driver
-from stack.docker.swarm.engine import check_one_machine
 from stack.docker.volume import create_volume, helper, remove_volume
 from stack.errors import BrokerError, ConflictError, StackError
-from stack.plan.broker import SERVICE
+from stack.plan.broker import SERVICE, list_nodes
 from stack.plan.broker_data import BrokerData, explain_others, explain_step, find_wanted_data, read_series
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.image import haproxy_base, python_base, rabbitmq_base
 from stack.plan.stack_image import rabbitmq_image
 from stack.rabbitmq.data import describe, find_volumes, holds_data, note_data
 from stack.rabbitmq.management import find_broker
+from stack.run.broker_nodes import start_nodes
 from stack.run.interruption import interruptible
 from stack.run.up import bring_up
 from stack.state.lock import stack_lock
@@ -64,7 +64,6 @@ def upgrade_and_print(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
         StackError: there is no way from the data to the RabbitMQ that is to be; nothing was changed.
     """
     stack = open_stack()
-    check_one_machine(stack.engine, "upgrade")
     open_driver(stack.engine).check()
     containers = stack.engine.listed()
     check_owner(stack.workspace, stack.settings.project, containers)
@@ -73,11 +72,31 @@ def upgrade_and_print(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
         console.say(f"There is nothing to upgrade: the base images are younger than {OLD_DAYS} days (--rebuild makes")
         console.say("them again all the same), and the broker's data is that of the RabbitMQ that is to be.")
         return
+    check_data_stays(stack, upgrade)
     console.show_table(("step", "why"), upgrade.steps)
     if dry_run:
         return
     console.confirm("From another RabbitMQ there may be no way back (`invoke backup` makes one). Go on?", yes=yes)
     run_upgrade(stack, upgrade, containers)
+
+
+def check_data_stays(stack: Stack, upgrade: Upgrade) -> None:
+    """Refuse to have another RabbitMQ read data on Docker Swarm, whose services have one broker's data on each machine.
+
+    Raises:
+        ConflictError: it is what the upgrade would do.
+    """
+    if not stack.engine.is_swarm or not (upgrade.moved or upgrade.older):
+        return
+    if stack.settings.broker.nodes > 1:
+        raise ConflictError(
+            "The data of several nodes is not taken along to another RabbitMQ. Write the older one into `images` of "
+            "stack.yaml again; docs/guides/swarm.md tells how to begin with another one, without the messages."
+        )
+    raise ConflictError(
+        "On Docker Swarm the broker's data is not taken along to another RabbitMQ. Type `invoke down`; write `engine: "
+        "compose` into stack.yaml, type `invoke upgrade` and `invoke down`; then `engine: swarm` again and `invoke up`."
+    )
 
 
 def plan_upgrade(stack: Stack, containers: Sequence[Container], *, rebuild: bool) -> Upgrade:
@@ -119,8 +138,9 @@ def run_upgrade(stack: Stack, upgrade: Upgrade, containers: Sequence[Container])
             note_data(stack.workspace, upgrade.wanted)
     stack = bring_up(is_upgrade=True)
     if upgrade.renews and stack.base_images.is_registry:
-        # Under the same names, of which Compose alone sees that they are other images.
-        open_driver(stack.engine).up([SERVICE, GATEWAY])
+        # Under the same names, of which Compose, and the registry of a Swarm, alone see that they are other images.
+        own = [*list_nodes(stack.settings), GATEWAY]
+        open_driver(stack.engine).up(start_nodes(stack, own, stack.engine.listed()))
     if upgrade.moved:
         _finish(stack, upgrade.moved, before)
     console.success("Done.")

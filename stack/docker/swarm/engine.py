@@ -13,7 +13,7 @@ from stack.docker.container import PROJECT_LABEL, Container
 from stack.docker.engine import Engine
 from stack.docker.node import STACK_LABEL, await_leader
 from stack.docker.swarm.task import Document, Swarm, read_tasks
-from stack.errors import ConflictError, EngineError, HostError
+from stack.errors import EngineError, HostError
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.provision import GATEWAY_BRIDGE
 from stack.plan.registry import find_prefix
@@ -95,16 +95,6 @@ def _ask(asker: Container, address: str) -> str:
         answer = execute(asker.id, "bash", "-c", _ASK, address, str(_READY_PORT), _READY_PATH)
         return answer.partition("\r\n\r\n")[2]
     return ""
-
-
-def check_one_machine(engine: Engine, task: str) -> None:
-    """Refuse a task that goes by what one machine has.
-
-    Raises:
-        ConflictError: the stack is on several.
-    """
-    if engine.is_swarm:
-        raise ConflictError(f"`invoke {task}` knows one machine only, and stack.yaml has `engine: swarm`.")
 
 
 def check_other_engine(engine: Engine) -> None:

@@ -27,7 +27,6 @@ from stack.docker.client import save_images
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack
 from stack.docker.swarm.driver import open_driver
-from stack.docker.swarm.engine import check_one_machine
 from stack.errors import BrokerError, ConflictError, HostError, StackError
 from stack.plan.backup import (
     BROKER,
@@ -44,7 +43,6 @@ from stack.plan.backup import (
     Header,
     Manifest,
     Sealed,
-    check_one_node,
     compare_definitions,
     compare_queues,
 )
@@ -63,7 +61,7 @@ from stack.run.backup.archive import (
     read_backup,
     writing,
 )
-from stack.run.backup.broker import BrokerCopy, copied_broker, count_waiting
+from stack.run.backup.broker import BrokerCopy, copied_broker, count_waiting, fetch_definitions
 from stack.run.backup.claim import list_claims, read_claim
 from stack.run.backup.restore import RestoreRequest, restore_backup
 from stack.run.interruption import interruptible
@@ -134,8 +132,6 @@ def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
         StackError: something cannot be read or written; there is no file then.
     """
     stack = open_stack(is_lenient=True)
-    check_one_node(stack.settings.broker.nodes)
-    check_one_machine(stack.engine, "backup")
     open_driver(stack.engine).check()
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     path = choose_path(stack.settings.project, request)
@@ -215,7 +211,8 @@ def _write_members(stack: Stack, archive: ArchiveWriter, header: Header, word: s
             write_workspace(stack.workspace, archive)
             secrets = dict(list_secrets(stack.workspace))
             copy = exits.enter_context(copied_broker(stack))
-        return _write_rest(stack, archive, Parts(header, key, secrets, copy), has_images=has_images)
+            definitions = copy.definitions if copy else fetch_definitions(stack)
+        return _write_rest(stack, archive, Parts(header, key, secrets, copy, definitions), has_images=has_images)
 
 
 @dataclass(frozen=True)
@@ -226,6 +223,7 @@ class Parts:
     key: bytes
     secrets: dict[str, str]
     copy: BrokerCopy | None
+    definitions: dict[str, object]
 
 
 def _write_rest(stack: Stack, archive: ArchiveWriter, parts: Parts, *, has_images: bool) -> Manifest:
@@ -245,16 +243,16 @@ def _write_rest(stack: Stack, archive: ArchiveWriter, parts: Parts, *, has_image
         images=images,
         missing_images=tuple(one for one in wanted if one not in here),
         broker=parts.copy.facts if parts.copy else None,
+        has_definitions=bool(parts.definitions) and not parts.copy,
         volumes=volumes,
         members=dict(archive.digests),
     )
     content = manifest.model_dump_json(indent=1).encode()
     archive.add(MANIFEST, content)
-    definitions = parts.copy.definitions if parts.copy else {}
     sealed = Sealed(
         manifest=hashlib.sha256(content).hexdigest(),
         secrets=parts.secrets,
-        definitions=definitions,
+        definitions=parts.definitions,
     )
     archive.add(SEALED, encrypt(parts.key, sealed.model_dump_json().encode()))
     return manifest
@@ -291,6 +289,8 @@ def _tell(path: Path, manifest: Manifest, *, is_verified: bool) -> None:
         queues = len(manifest.broker.queues)
         paused = f"{manifest.broker.paused_seconds:.2f} s"
         console.say(f"Broker: {messages} messages in {queues} durable queues; it paused for {paused}.")
+    if manifest.has_definitions:
+        console.note("Broker: what it knows, and no messages, which each of its nodes has.")
     if is_verified:
         console.success("It was restored on trial, and is as it should be.")
     console.say(f"Next: keep it and its passphrase on another machine; `invoke restore {path.name}` brings it back.")
@@ -324,8 +324,9 @@ def _adapt(settings: Settings) -> Settings:
     names = tuple(Ports.model_fields)
     ports = Ports(**dict(zip(names, _find_free_ports(len(names)), strict=True)))
     project = f"tidegate-trial-{uuid4().hex[:8]}"
-    # Over a bridge the trial would send the messages of the backup once more.
-    alone = {"bind": IPv4Address("127.0.0.1"), "bridge": ()}
+    # Over a bridge the trial would send the messages of the backup once more; of a Swarm one machine is enough for it.
+    alone = {"bind": IPv4Address("127.0.0.1"), "bridge": (), "engine": "compose"}
+    alone["broker"] = settings.broker.model_copy(update={"nodes": 1})
     return settings.model_copy(update={"project": project, "ports": ports, **alone})
 
 

@@ -58,14 +58,14 @@ class BrokerCopy:
 
 @contextmanager
 def copied_broker(stack: Stack) -> Iterator[BrokerCopy | None]:
-    """Yield a copy of the broker's data as it is now; nothing if there is no volume yet.
+    """Yield a copy of the broker's data as it is now; nothing if there is no volume yet, or one for each node.
 
     Raises:
         EngineError: Docker refused, or there is no room for the copy.
     """
     broker = next((one for one in stack.engine.listed() if one.service == SERVICE), None)
     volume = find_volume(stack)
-    if volume is None:
+    if volume is None or stack.settings.broker.nodes > 1:
         yield None
         return
     image = broker.image if broker else rabbitmq_image(stack.inputs)
@@ -89,6 +89,20 @@ def copied_broker(stack: Stack) -> Iterator[BrokerCopy | None]:
             queues=bound_counts(before, after),
         )
         yield BrokerCopy(facts, container, definitions)
+
+
+def fetch_definitions(stack: Stack) -> dict[str, object]:
+    """Return what a broker of several nodes knows besides messages; nothing where it does not answer.
+
+    One of its nodes alone would not begin by a copy of its data, but wait for the others.
+    """
+    if stack.settings.broker.nodes == 1:
+        return {}
+    try:
+        return find_broker(stack).export_definitions()
+    except BrokerError as error:
+        console.warn(f"{error} What was declared there besides functions and devices is not in the backup.")
+        return {}
 
 
 def find_volume(stack: Stack) -> Volume | None:

@@ -13,15 +13,17 @@ from stack.config.container import CLAIM_PREFIX
 from stack.config.settings import FILE, Settings, load_settings
 from stack.docker.client import load_images
 from stack.docker.image import Builder
-from stack.docker.stack import Stack
+from stack.docker.stack import Stack, open_stack
 from stack.docker.swarm.driver import open_driver
-from stack.docker.swarm.engine import check_one_machine, open_engine
+from stack.docker.swarm.engine import open_engine
 from stack.docker.volume import list_volumes
-from stack.errors import ConflictError, StackError
-from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, WRITTEN, Sealed
+from stack.errors import BrokerError, ConflictError, StackError
+from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, WRITTEN, Sealed, keep_lasting
 from stack.plan.broker_data import BrokerData, explain_step, name_volume
 from stack.plan.stack_image import rabbitmq_image
 from stack.rabbitmq.data import note_data
+from stack.rabbitmq.management import find_broker
+from stack.rabbitmq.replacement import import_definitions
 from stack.run.backup.archive import Backup, check_beginning, decrypt, load_passphrase, read_backup, reading
 from stack.run.backup.broker import fill_volume, read_version
 from stack.run.backup.claim import fill_claim
@@ -72,6 +74,30 @@ def check_broker(stack: Stack, backup: Backup) -> None:
         return
     if problem := explain_step(facts.version, read_version(image)):
         raise StackError(f"The backup's messages are those of RabbitMQ {facts.version}. {problem}")
+
+
+def check_nodes(backup: Backup, nodes: int) -> None:
+    """Refuse to begin a broker of several nodes with the data of one.
+
+    Raises:
+        ConflictError: the backup has such data, and the broker is to have several.
+    """
+    if backup.manifest.broker and nodes > 1:
+        raise ConflictError(
+            f"The backup has the data of one RabbitMQ, and stack.yaml has `broker: {{nodes: {nodes}}}`. Write 1 there, "
+            f"type this again, and then `invoke up` with {nodes}."
+        )
+
+
+def import_known(stack: Stack, backup: Backup) -> None:
+    """Have the broker know again what it knew, where its data is not in the backup; what it refuses is only told."""
+    if not backup.manifest.has_definitions:
+        return
+    try:
+        import_definitions(find_broker(stack), keep_lasting(backup.sealed.definitions))
+    except BrokerError as error:
+        console.warn(f"What was declared at the broker besides functions and devices is not there again: {error}")
+    console.note("The messages of the broker are not in the backup: it had several nodes, each of which had them.")
 
 
 def find_differing(fresh: Path, root: Path) -> Iterator[str]:
@@ -136,6 +162,9 @@ def restore_and_print(file: str, request: RestoreRequest, *, passphrase_file: st
     if start:
         # Only now: the stack is that of the restored files.
         bring_up_and_print()
+        import_known(open_stack(workspace), backup)
+    elif backup.manifest.has_definitions:
+        console.say("Next: `invoke up` starts it. Queues that you declared yourself, this makes without --no-up alone.")
     else:
         console.say("Next: `invoke up` starts it, with the messages that were in its queues.")
 
@@ -156,7 +185,7 @@ def restore_backup(workspace: Workspace, backup: Backup, request: RestoreRequest
                 (fresh / WORKSPACE / FILE).unlink(missing_ok=True)
             wanted = request.adapt(load_settings(workspace.root if request.keeps_settings else fresh / WORKSPACE))
             stack = Stack(workspace, wanted, open_engine(workspace, wanted), is_lenient=True)
-            check_one_machine(stack.engine, "restore")
+            check_nodes(backup, wanted.broker.nodes)
             open_driver(stack.engine).check()
             check_target(stack, fresh, force=request.force)
             check_broker(stack, backup)

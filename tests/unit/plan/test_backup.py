@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import pytest
-
-from stack.errors import ConflictError
-from stack.plan.backup import QueueCount, Sample, bound_counts, check_one_node, compare_definitions, compare_queues
+from stack.plan.backup import QueueCount, Sample, bound_counts, compare_definitions, compare_queues, keep_lasting
 
 DEFINITIONS: dict[str, Any] = {
     "exchanges": [{"name": "lasting", "durable": True}, {"name": "passing", "durable": False}],
@@ -65,7 +62,11 @@ def test_missing_binding_and_changed_queue_are_told() -> None:
     assert '"routing_key": "a"' in lines[1]
 
 
-def test_one_of_several_nodes_is_not_copied() -> None:
-    check_one_node(1)
-    with pytest.raises(ConflictError, match="3 nodes"):
-        check_one_node(3)
+def test_what_lasts_is_declared_again_where_no_data_is_restored() -> None:
+    kept = keep_lasting({**DEFINITIONS, "parameters": [{"name": "a-bridge"}]})
+    assert {kind: len(found) for kind, found in kept.items() if found} == {
+        "exchanges": 1,
+        "queues": 1,
+        "bindings": 2,
+        "users": 1,
+    }

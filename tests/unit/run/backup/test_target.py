@@ -1,8 +1,14 @@
 """Where a backup is restored: what differs is found, and kept."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
-from stack.run.backup.restore import find_differing, put_away
+import pytest
+
+from stack.errors import BrokerError, ConflictError
+from stack.plan.backup import BrokerFacts
+from stack.run.backup import restore
+from stack.run.backup.restore import check_nodes, find_differing, import_known, put_away
 from stack.state.workspace import Workspace
 
 
@@ -28,3 +34,32 @@ def test_what_differs_and_what_is_deployed_makes_way_and_is_kept(tmp_path: Path)
     assert (workspace.root / "functions/b/main.py").read_text() == "own"
     assert (workspace.state / "locks/stack").exists()
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_data_of_one_node_begins_no_broker_of_several() -> None:
+    backup = Mock()
+    backup.manifest.broker = BrokerFacts(volume="v", image="i", version="4.0.5")
+    check_nodes(backup, 1)
+    with pytest.raises(ConflictError, match=r"Write 1 there, type this again, and then `invoke up` with 3\."):
+        check_nodes(backup, 3)
+    backup.manifest.broker = None
+    check_nodes(backup, 3)
+
+
+def test_a_broker_without_its_data_is_told_what_it_knew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup, told = Mock(), Mock()
+    monkeypatch.setattr(restore, "find_broker", Mock())
+    monkeypatch.setattr(restore, "import_definitions", told)
+    backup.manifest.has_definitions = False
+    import_known(Mock(), backup)
+    assert not told.called
+    backup.manifest.has_definitions = True
+    backup.sealed.definitions = {"queues": [{"name": "own", "durable": True}, {"name": "passing", "durable": False}]}
+    import_known(Mock(), backup)
+    assert told.call_args.args[1]["queues"] == [{"name": "own", "durable": True}]
+    assert "The messages of the broker are not in the backup" in " ".join(capsys.readouterr().err.split())
+    told.side_effect = BrokerError("It is away.")
+    import_known(Mock(), backup)
+    assert "is not there again: It is away." in " ".join(capsys.readouterr().err.split())
