@@ -3,11 +3,15 @@
 import base64
 import errno
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from stack.errors import ConflictError, HostError, StackError
+from stack.config.broker import Broker
+from stack.config.settings import Settings
+from stack.errors import BrokerError, ConflictError, HostError, StackError
 from stack.run.backup import backup as module
+from stack.run.backup import broker
 from stack.run.backup.archive import VARIABLE, choose_passphrase, load_passphrase, writing
 from stack.run.backup.backup import (
     BackupRequest,
@@ -17,6 +21,7 @@ from stack.run.backup.backup import (
     write_workspace,
     written_whole,
 )
+from stack.run.backup.broker import copied_broker, fetch_definitions
 from stack.state.workspace import Workspace
 
 
@@ -94,3 +99,27 @@ def test_passphrase_of_file_variable_and_no_one(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(StackError, match="at least 8 characters"):
         choose_passphrase("")
     assert load_passphrase("") == "short"
+
+
+def test_of_several_nodes_what_was_declared_is_kept_without_data(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them would not begin alone."""
+    known, found = {"queues": [{"name": "own"}]}, Mock()
+    found.export_definitions.return_value = known
+    monkeypatch.setattr(broker, "find_broker", lambda _: found)
+    monkeypatch.setattr(broker, "find_volume", lambda _: Mock())
+    stack = Mock(settings=Settings(engine="swarm", broker=Broker(nodes=3)))
+    stack.engine.listed.return_value = []
+    with copied_broker(stack) as copy:
+        assert copy is None
+    assert fetch_definitions(stack) == known
+    found.export_definitions.side_effect = BrokerError("It is away.")
+    assert fetch_definitions(stack) == {}
+    assert "It is away. What was declared there" in " ".join(capsys.readouterr().err.split())
+    assert fetch_definitions(Mock(settings=Settings())) == {}
+
+
+def test_a_trial_of_a_swarm_is_on_one_machine() -> None:
+    trial = module._adapt(Settings(engine="swarm", broker=Broker(nodes=5)))
+    assert (trial.is_swarm, trial.broker.nodes, trial.is_local) == (False, 1, True)
