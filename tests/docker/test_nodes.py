@@ -47,6 +47,27 @@ def count_copies(nodes: Nodes, number: int) -> set[int]:
     return {len(one.get("online") or ()) for one in fetch_copies(nodes.broker(number)) if one["type"] == "quorum"}
 
 
+def test_of_five_nodes_two_may_be_lost_at_once(fresh_workspace: Workspace, tmp_path: Path) -> None:
+    """Also just after a queue was declared, as it is on all of them then."""
+    with open_nodes(fresh_workspace, tmp_path / "nodes", count=5) as nodes:
+        nodes.start(1, 2, 3, 4, 5)
+        nodes.wait(1, 2, 3, 4, 5)
+        names = [f"{QUEUE}-{number}" for number in range(5)]
+        with connect(nodes.broker(1)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for name in names:
+                channel.queue_declare(name, durable=True)
+                channel.basic_publish("", name, b"before", PERSISTENT)
+            assert {len(one["members"]) for one in fetch_copies(nodes.broker(1))} == {5}
+            nodes.kill(4)
+            nodes.kill(5)
+            for name in names:
+                channel.basic_publish("", name, b"after", PERSISTENT)
+        for name in names:
+            assert [body for _, body in read_all(nodes.broker(2), name)] == [b"before", b"after"]
+
+
 # Writes down each message in a file, which the test reads.
 _TALLY = """
 import os
