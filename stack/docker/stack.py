@@ -271,6 +271,14 @@ class Stack:
         """Return the same stack with all state read again: another task may have changed it meanwhile."""
         return replace(self)
 
+    def reopen(self) -> "Stack":
+        """Return the same stack with all state and stack.yaml read again, for what runs longer than these stay.
+
+        Raises:
+            ConfigError: stack.yaml is wrong.
+        """
+        return replace(self, settings=load_settings(self.workspace.root))
+
     def deployed_service(self, deployment: Deployment) -> Service:
         """Return the service of a function as it was deployed.
 

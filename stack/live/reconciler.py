@@ -84,7 +84,7 @@ async def keep_up(stack: Stack) -> None:
     while True:
         await asyncio.sleep(_PAUSE_UPKEEP)
         try:
-            await asyncio.to_thread(tend_broker, stack.reread())
+            await asyncio.to_thread(tend_broker, stack.reopen())
         except (StackError, OSError) as error:
             console.warn(f"The broker was not seen to: {error}")
 

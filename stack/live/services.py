@@ -75,7 +75,7 @@ class ServicesSource:
     def _survey(self) -> BrokerSurvey:
         """Ask the broker; how long the oldest message of a bridge waits, now and then, which takes seconds."""
         looks = monotonic() - self._looked > _OLDEST_PAUSE
-        found = survey_stack_broker(self._stack.reread(), with_oldest=looks)
+        found = survey_stack_broker(self._stack.reopen(), with_oldest=looks)
         if looks:
             self._looked, now = monotonic(), time()
             self._oldest = {one.name: now - one.oldest for one in found.bridges if one.oldest is not None}

@@ -44,7 +44,7 @@ def test_oldest_message_of_a_bridge_is_looked_at_now_and_then(monkeypatch: pytes
 
     broker = SimpleNamespace(container=SimpleNamespace(service="rabbitmq-mqtt", is_ready=True))
     monkeypatch.setattr(services, "survey_stack_broker", survey)
-    source = ServicesSource(NoContainers(), SimpleNamespace(reread=lambda: None))  # type: ignore[arg-type]
+    source = ServicesSource(NoContainers(), SimpleNamespace(reopen=lambda: None))  # type: ignore[arg-type]
     found = [asyncio.run(source._survey_broker([broker]))[0].bridges[0].oldest for _ in range(2)]  # type: ignore[list-item]
     assert looks == [True, False]
     assert found == [pytest.approx(60, abs=5), pytest.approx(60, abs=5)]
