@@ -60,12 +60,13 @@ class Happening:
 
 @dataclass(frozen=True)
 class Stat:
-    """A figure of the whole stack; its level is error where that is bad."""
+    """A figure of the whole stack, perhaps with a line below; its level is error where that is bad."""
 
     name: str
     title: str
     text: str
     level: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,9 @@ def sum_up(known: Known) -> list[Stat]:
 def _describe_bridge(bridge: Mapping[str, Any]) -> Stat:
     """Return how a way to another place is, and how much waits for it."""
     waiting = f"{write_count(bridge['messages'])} waiting"
-    oldest = f" for {write_seconds(bridge['oldest'])}" if bridge["oldest"] is not None else ""
-    level = "" if bridge["running"] else "error"
-    text = waiting + oldest if bridge["running"] else f"stopped · {waiting}{oldest}"
-    return Stat(f"bridge-{bridge['name']}", f"Bridge {bridge['name']}", text, level)
+    since = f" for {write_seconds(bridge['oldest'])}" if bridge["oldest"] is not None else ""
+    text, level = ("runs", "") if bridge["running"] else ("stopped", "error")
+    return Stat(f"bridge-{bridge['name']}", f"Bridge {bridge['name']}", text, level, waiting + since)
 
 
 def _sum(several: Iterable[Mapping[str, Any]] | None, field: str) -> float | None:

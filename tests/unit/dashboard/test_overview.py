@@ -57,6 +57,6 @@ def test_each_bridge_has_a_figure() -> None:
     stopped = {"name": "b", "messages": 120, "oldest": 7300.0, "running": False}
     known = {"stack": {"services": [], "problems": [], "bridges": [runs, stopped]}, "functions": {}, "broker": None}
     assert sum_up(known)[-2:] == [
-        Stat("bridge-hq", "Bridge hq", "3 waiting"),
-        Stat("bridge-b", "Bridge b", "stopped · 120 waiting for 2 h", "error"),
+        Stat("bridge-hq", "Bridge hq", "runs", note="3 waiting"),
+        Stat("bridge-b", "Bridge b", "stopped", "error", "120 waiting for 2 h"),
     ]
