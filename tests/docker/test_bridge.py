@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,17 @@ class Pair:
         """Return the bridge as the site's `status` has it."""
         (bridge,) = tell_bridges(self.site)
         return bridge
+
+    def tell_oldest(self) -> dict[str, Any]:
+        """Return the bridge as the site's `status` has it, once that knows how long the oldest message waits."""
+        found: list[dict[str, Any]] = []
+
+        def ask() -> bool:
+            found.append(self.tell())
+            return found[-1]["oldest"] is not None
+
+        wait_until(ask, seconds=60, what="the oldest message")
+        return found[-1]
 
     def look(self) -> BridgeState:
         """Return how it is without starting a task."""
@@ -173,15 +185,17 @@ def pair(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images
     root = tmp_path_factory.mktemp("bridge")
     site, hq = (make_workspace(root / name, functions=False) for name in ("site", "hq"))
     ports = hq.settings.ports.model_dump() | dict(zip(_SECURE, free_ports(len(_SECURE)), strict=True))
+    trust = hq.rendered / "secrets" / "tls" / "mounted" / "authority.pem"
     try:
         hq.configure(ports=ports, tls={"names": [HOST]}, bridge=[AT_HQ])
-        hq.invoke("secret", "set", "plant-7", "account", input=ACCOUNT)
-        hq.invoke("up")
         site.configure(site="plant-7", bridge=[AT_SITE])
-        site.invoke("secret", "set", "hq", "account", input=ACCOUNT)
-        trust = hq.rendered / "secrets" / "tls" / "mounted" / "authority.pem"
-        (site.root / "hq-ca.pem").write_bytes(trust.read_bytes())
-        site.invoke("up")
+        set_accounts(site, hq)
+        with ThreadPoolExecutor() as pool:
+            starts = pool.submit(hq.invoke, "up")
+            wait_until(lambda: trust.is_file() or starts.done(), seconds=90, what="the certificate of hq")
+            (site.root / "hq-ca.pem").write_bytes(trust.read_bytes())
+            site.invoke("up")
+            starts.result()
         made = Pair(site, hq)
         made.mend()
         bind(hq, SEEN, "plant.#")
@@ -189,8 +203,17 @@ def pair(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images
         made.wait()
         yield made
     finally:
-        for workspace in (site, hq):
+        # The broker of hq is on the site's network, which goes after it.
+        for workspace in (hq, site):
             used_images |= workspace.clean_up()
+
+
+def set_accounts(site: Workspace, hq: Workspace) -> None:
+    """Give both ends the account of the bridge."""
+    with ThreadPoolExecutor() as pool:
+        ends = ((hq, "plant-7"), (site, "hq"))
+        for done in [pool.submit(one.invoke, "secret", "set", name, "account", input=ACCOUNT) for one, name in ends]:
+            done.result()
 
 
 def test_nothing_is_lost_where_a_line_is_cut_and_power_fails(pair: Pair) -> None:
@@ -204,8 +227,7 @@ def test_nothing_is_lost_where_a_line_is_cut_and_power_fails(pair: Pair) -> None
     await_broker(pair.site)
     # The queue is there a moment after the broker, and what was confirmed last may be in it still.
     wait_until(lambda: pair.look().messages >= 600 and pair.look().reason, seconds=60, what="what waits, and why")
-    wait_until(lambda: pair.tell()["oldest"] is not None, seconds=60, what="the oldest message")
-    bridge = pair.tell()
+    bridge = pair.tell_oldest()
     assert not bridge["running"]
     assert bridge["messages"] <= 660
     assert 0 <= bridge["oldest"] < 300
