@@ -29,6 +29,8 @@ _MEANINGS = (
     (r"nxdomain|unknown.host", "no one knows the name of its host"),
     (r"ehostunreach|enetunreach", "there is no way to its host"),
     (r"etimedout|\btimeout|heartbeat", "its broker does not answer"),
+    # So the gateway does, through which a bridge with a limit goes.
+    (r"^closed\b|socket_closed", "its broker cannot be reached, or closes connections at once"),
     (r"hostname_check_failed", "its certificate is for another name"),
     (r"cert_expired|certificate.expired", "its certificate is not of this time, or the clock here is wrong"),
     (r"unknown.ca|bad_cert|certificate.unknown|selfsigned", "its certificate is vouched for by none of `ca`"),

@@ -131,6 +131,10 @@ def test_advice_counts_what_waits(messages: int, advice: str) -> None:
             'failed to connect (URI: amqps://hq): {tls_alert,{certificate_expired,"TLS client: Certificate Expired"}}',
             "its certificate is not of this time, or the clock here is wrong",
         ),
+        (
+            "failed to connect (URI: amqps://gateway-control:5700/%2F): closed",
+            "its broker cannot be reached, or closes connections at once",
+        ),
         ("failed to connect (URI: amqp://hq): {odd,thing}.", "{odd,thing}"),
     ],
 )
