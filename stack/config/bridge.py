@@ -26,6 +26,9 @@ _MOST_DAYS, _MOST_MEGABYTES = 49, 1_000_000
 _OWN = "tidegate"
 # Bytes a second. With less, a connection takes longer to be made than RabbitMQ waits for it.
 _LEAST_RATE = 100
+# Messages on their way at once: what is so takes one and a half times its size of memory, and comes twice when the line
+# is cut; with fewer a long line carries less.
+_PREFETCH, _MOST_PREFETCH = 50, 2000
 
 
 def check_place_name(text: str) -> str:
@@ -122,6 +125,8 @@ class Bridge(Document):
     """For amqps, a file of the certificates that vouch for the other broker (PEM); without it, this machine's own."""
     rate: Rate = ""
     """How much may be sent there, such as 1 MB/s; without it, as much as the line carries."""
+    prefetch: int = Field(_PREFETCH, ge=1, le=_MOST_PREFETCH)
+    """How many messages are on their way at once each way, in the memory of the broker that connects."""
 
     @property
     def connects(self) -> bool:
@@ -212,7 +217,8 @@ class Bridge(Document):
     def _find_problems(self) -> Iterator[Problem]:
         if not (self.topics or self.receive or self.exchange):
             yield Problem((), "should have topics that go there, such as plant/#, or some to receive")
-        for key, value in (("ca", self.ca), ("rate", self.rate)):
+        own_prefetch = self.prefetch if "prefetch" in self.model_fields_set else 0
+        for key, value in (("ca", self.ca), ("rate", self.rate), ("prefetch", own_prefetch)):
             if value and not self.connects:
                 yield Problem((key,), "is for the place that connects, which says where `to`")
         if self.durable and not self.exchange:

@@ -38,9 +38,8 @@ _NOTHING = r"^\b$"
 # Above those for all queues and for temporary ones.
 _PRIORITY = 3
 _DELIVERIES = 1_000_000_000
-# Messages on their way at once, which come twice when the line is cut; and seconds between two attempts, and after
-# which a silent line is no line.
-_PREFETCH, _RECONNECT, _HEARTBEAT = 200, 5, 15
+# Seconds between two attempts, and after which a silent line is no line.
+_RECONNECT, _HEARTBEAT = 5, 15
 
 
 def name_queue(name: str) -> str:
@@ -193,9 +192,9 @@ def list_shovels(
         here, there = f"{local_account(one, key).url('localhost', AMQP_PORT)}%2f", write_address(one, account)
         if one.sends:
             limited = write_address(one, account, lines.get(one.name, ""))
-            yield _describe_shovel(name_queue(one.name), name_queue(one.name), here, limited)
+            yield _describe_shovel(one, name_queue(one.name), (name_queue(one.name), here), limited)
         if one.receives:
-            yield _describe_shovel(name_shovel_back(one.name), name_queue(settings.site_name), there, here)
+            yield _describe_shovel(one, name_shovel_back(one.name), (name_queue(settings.site_name), there), here)
 
 
 def name_shovel_back(name: str) -> str:
@@ -209,16 +208,17 @@ def name_shovels(bridge: Bridge) -> Mapping[str, str]:
     return {name: way for name, way, is_there in ways if is_there and bridge.connects}
 
 
-def _describe_shovel(name: str, queue: str, source: str, destination: str) -> Document:
-    """Return a shovel by which a message keeps its exchange and its key, and says whence it comes.
+def _describe_shovel(bridge: Bridge, name: str, source: tuple[str, str], destination: str) -> Document:
+    """Return a shovel by which a message keeps its exchange and its key, and says whence it comes: a queue, and where.
 
     In the header x-shovelled, `shovelled-by` is the name of the cluster, which is that of the place.
     """
+    queue, broker = source
     value = {
         "src-protocol": "amqp091",
-        "src-uri": source,
+        "src-uri": broker,
         "src-queue": queue,
-        "src-prefetch-count": _PREFETCH,
+        "src-prefetch-count": bridge.prefetch,
         "dest-protocol": "amqp091",
         "dest-uri": destination,
         "dest-add-forward-headers": True,

@@ -63,6 +63,8 @@ def test_site_is_called_as_its_project_unless_it_says_otherwise() -> None:
         ({"rate": "fast"}, "bridge.0.rate: should be bytes a second"),
         ({"to": "amqp://hq.example", "ca": "hq.pem"}, "bridge.0.ca: is for an address that begins with amqps://"),
         ({"to": "", "ca": "hq.pem"}, "bridge.0.ca: is for the place that connects"),
+        ({"prefetch": 0}, "bridge.0.prefetch"),
+        ({"to": "", "prefetch": 20}, "bridge.0.prefetch: is for the place that connects"),
         ({"to": "", "rate": "1 MB/s"}, "bridge.0.rate: is for the place that connects"),
         ({"queue": "x"}, "bridge.0.queue: is not a known key"),
     ],

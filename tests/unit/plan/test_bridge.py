@@ -208,3 +208,8 @@ def test_gateway_lets_the_broker_alone_use_a_limited_line(engine: str, bound: st
     assert ("tcp-request connection reject unless" in line) is (engine == "swarm")
     assert "bwlim-in line default-limit 1000000 default-period 1s" in line
     assert "server there hq.example:5671 resolvers docker resolve-prefer ipv4 init-addr none" in line
+
+
+def test_shovels_have_as_much_on_their_way_as_is_said() -> None:
+    assert {one["src-prefetch-count"] for one in list_values(SITE).values()} == {50}
+    assert {one["src-prefetch-count"] for one in list_values({**SITE, "prefetch": 20}).values()} == {20}
