@@ -225,8 +225,7 @@ def test_what_is_said_while_the_last_outcomes_are_told_is_heard(caplog: pytest.L
     queue = DeliveryQueue()
     queue.put(Told("after 0.2", []))
     queue.close()
-    serve(queue, drain=lambda _flush: time.sleep(0.6))
-    assert "done afterwards" in caplog.text
+    serve(queue, drain=lambda _flush: wait_for(lambda: "done afterwards" in caplog.text))
 
 
 def test_threads_that_write_at_once_mix_no_frames() -> None:
