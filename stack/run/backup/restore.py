@@ -29,6 +29,7 @@ from stack.run.backup.broker import fill_volume, read_version
 from stack.run.backup.claim import fill_claim
 from stack.run.interruption import interruptible
 from stack.run.up import bring_up_and_print
+from stack.state.broker import begin_cluster
 from stack.state.deployment import list_deployed
 from stack.state.host import find_architecture
 from stack.state.lock import stack_lock
@@ -87,6 +88,12 @@ def check_nodes(backup: Backup, nodes: int) -> None:
             f"The backup has the data of one RabbitMQ, and stack.yaml has `broker: {{nodes: {nodes}}}`. Write 1 there, "
             f"type this again, and then `invoke up` with {nodes}."
         )
+
+
+def begin_nodes(stack: Stack) -> None:
+    """Have the nodes of other machines begin without what an earlier broker of this project has left there."""
+    if stack.settings.broker.nodes > 1:
+        begin_cluster(stack.workspace)
 
 
 def import_known(stack: Stack, backup: Backup) -> None:
@@ -193,6 +200,7 @@ def restore_backup(workspace: Workspace, backup: Backup, request: RestoreRequest
             put_away(workspace, fresh)
             move(fresh, workspace)
             write_secrets(workspace, backup.sealed)
+            begin_nodes(stack)
             _fill(stack.reread(), backup)
     return stack.reread()
 

@@ -5,10 +5,13 @@ from unittest.mock import Mock
 
 import pytest
 
+from stack.config.broker import Broker
+from stack.config.settings import Settings
 from stack.errors import BrokerError, ConflictError
 from stack.plan.backup import BrokerFacts
 from stack.run.backup import restore
-from stack.run.backup.restore import check_nodes, find_differing, import_known, put_away
+from stack.run.backup.restore import begin_nodes, check_nodes, find_differing, import_known, put_away
+from stack.state.broker import load_cluster
 from stack.state.workspace import Workspace
 
 
@@ -44,6 +47,14 @@ def test_data_of_one_node_begins_no_broker_of_several() -> None:
         check_nodes(backup, 3)
     backup.manifest.broker = None
     check_nodes(backup, 3)
+
+
+def test_nodes_of_other_machines_do_not_begin_with_what_is_left_there(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    begin_nodes(Mock(workspace=workspace, settings=Settings()))
+    assert load_cluster(workspace) == ""
+    begin_nodes(Mock(workspace=workspace, settings=Settings(engine="swarm", broker=Broker(nodes=3))))
+    assert load_cluster(workspace)
 
 
 def test_a_broker_without_its_data_is_told_what_it_knew(
