@@ -3,6 +3,7 @@
 The part is committed, so that it is read where nothing builds the site; a test says when it is stale.
 """
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ def _describe(name: str, task: Task[Any]) -> str:
     usage = " ".join(["invoke", name, *map(_show_usage, arguments)])
     rows = [(_show_names(argument), argument.help or "") for argument in arguments]
     table = build_table(_TASK_COLUMNS, rows) if rows else ""
-    return build_section(name, task.__doc__ or "", f"```text\n{usage}\n```", table, level=3)
+    return build_section(name, inspect.cleandoc(task.__doc__ or ""), f"```text\n{usage}\n```", table, level=3)
 
 
 def _show_usage(argument: Argument) -> str:
