@@ -127,7 +127,6 @@ def test_dry_run_changes_nothing(container: Container) -> None:
     assert container.read("dpkg-query --show; ls -R /etc") == before
 
 
-@pytest.mark.slow
 def test_packages_in_the_way_are_named_and_kept(container: Container) -> None:
     container.read(FALSE_PACKAGE)
     refused = container.run(f"'{FOLDER}/bootstrap' provision --source distro")
