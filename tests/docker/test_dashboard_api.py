@@ -67,7 +67,8 @@ def test_function_from_its_first_deploy_to_its_end(
     assert fetch(f"http://{outside}/", b"me") == (200, "one POST me")
     run_docker("start", dashboard)
     wait_for(client)
-    status = tell(client, name)["status"]
+    # While another looks whether its log is to be ended, it is told as one that goes on.
+    status = follow(client, name)[1]["status"]
     assert (status["state"], "interrupted" in status["message"]) == ("error", True)
     assert "sleep 60" in str(status["logs"])
 
