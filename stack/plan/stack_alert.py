@@ -218,14 +218,19 @@ def _list_bridge_alerts(settings: Settings) -> Iterator[Alert]:
         "Messages of the bridge {bridge}, or of another queue, waited too long or had no room, and are lost: {value}.",
     )
     if count := sum(len(name_shovels(one)) for one in settings.bridge):
-        looks = f"max(count_over_time(rabbitmq_identity_info[{span}]))"
-        running = f'(sum(sum_over_time(rabbitmq_shovel_dynamic{{status="running"}}[{span}])) or (0 * {looks}))'
-        yield _make(
-            "bridges-stopped",
-            f"ceil({count} - ({running} / {looks}) - 0.5) > 0",
-            "Over {value} of the ways to and from other places nothing goes; `invoke status` says why.",
-            seconds=_BRIDGE_DOWN,
-        )
+        yield _describe_shovels(count, span)
+
+
+def _describe_shovels(count: int, span: str) -> Alert:
+    """Return the alert on shovels that are not there, or ran for less than half of the looks of a span."""
+    looks = f"max(count_over_time(rabbitmq_identity_info[{span}]))"
+    running = f'(sum(sum_over_time(rabbitmq_shovel_dynamic{{status="running"}}[{span}])) or (0 * {looks}))'
+    return _make(
+        "bridges-stopped",
+        f"ceil({count} - ({running} / {looks}) - 0.5) > 0",
+        "Over {value} of the ways to and from other places nothing goes; `invoke status` says why.",
+        seconds=_BRIDGE_DOWN,
+    )
 
 
 def _describe_errors(settings: Settings) -> Alert:

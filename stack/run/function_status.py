@@ -61,8 +61,6 @@ class FunctionStatus:
 def print_functions(*, as_json: bool) -> None:
     """Show every function."""
     functions = list_functions()
-    if other := find_other_engine(open_stack().engine):
-        console.warn(other)
     if as_json or functions:
         show_functions(functions, as_json=as_json)
     else:
@@ -83,6 +81,8 @@ def list_functions() -> tuple[FunctionStatus, ...]:
     stack = replace(open_stack(), names_images=False)
     undeployed = _plan_undeployed(stack)
     warn_refused(stack)
+    if other := find_other_engine(stack.engine):
+        console.warn(other)
     found = [*describe_functions(stack, [*stack.deployed_services, *undeployed]), *_list_refused(stack)]
     return tuple(replace(one, note=stack.notes.get(one.name, "")) for one in sorted(found, key=lambda one: one.name))
 

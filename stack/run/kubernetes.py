@@ -9,7 +9,7 @@ from stack.config.settings import Settings
 from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack, warn_refused
 from stack.errors import ConfigError, ConflictError, EngineError, FunctionError
-from stack.plan.kubernetes.conflict import TOPOLOGY, find_conflicts, find_leftovers
+from stack.plan.kubernetes.conflict import TOPOLOGY, find_conflicts, find_removed
 from stack.plan.kubernetes.export import (
     KUSTOMIZATION,
     MARK,
@@ -77,7 +77,7 @@ def export_kubernetes(request: ExportRequest) -> None:
 def _compare(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[str]:
     """Yield what an apply of an export does not do, where an older one was applied."""
     yield from find_conflicts(before.get(TOPOLOGY, b""), after[TOPOLOGY])
-    yield from find_leftovers(before.values(), after.values())
+    yield from find_removed(before.values(), after.values())
 
 
 def _read_target(request: ExportRequest, settings: Settings) -> Target:

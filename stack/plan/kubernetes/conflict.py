@@ -25,7 +25,7 @@ def find_conflicts(before: bytes, after: bytes) -> Iterator[str]:
             )
 
 
-def find_leftovers(before: Iterable[bytes], after: Iterable[bytes]) -> Iterator[str]:
+def find_removed(before: Iterable[bytes], after: Iterable[bytes]) -> Iterator[str]:
     """Yield a line for the objects of an older export that are in this one no more: an apply leaves them there.
 
     Of another namespace nothing is told; nor of what holds data, or of what older pods may be rolled back to.

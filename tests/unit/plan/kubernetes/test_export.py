@@ -8,7 +8,7 @@ from stack.config.settings import ImageSource, Settings
 from stack.errors import ConfigError
 from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import Inputs
-from stack.plan.kubernetes.conflict import find_conflicts, find_leftovers
+from stack.plan.kubernetes.conflict import find_conflicts, find_removed
 from stack.plan.kubernetes.export import Target, choose_namespace, list_aliases, name_in_registry, plan_export
 from tests.unit.plan.kubernetes.samples import make_workload
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_vault
@@ -115,8 +115,8 @@ def test_leftovers_hold_no_data_and_are_of_this_namespace() -> None:
 
     now = [describe("Service", "plant"), b"kind: Kustomization\n"]
     before = [*now, describe("PersistentVolumeClaim", "plant"), describe("ConfigMap", "plant"), describe("Secret", "b")]
-    assert not list(find_leftovers(before, now))
-    (told,) = find_leftovers([*before, describe("Ingress", "plant", "networking.k8s.io/v1")], now)
+    assert not list(find_removed(before, now))
+    (told,) = find_removed([*before, describe("Ingress", "plant", "networking.k8s.io/v1")], now)
     assert told.endswith("`kubectl delete --namespace plant ingress.networking.k8s.io/a`")
 
 
