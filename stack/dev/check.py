@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def install_test_tools(*, browser: bool, node: bool = False, devices: bool = Fal
     install_packages(_LOCK, Path(sys.prefix))
     if browser and not shutil.which(_CHROMIUM):
         install_package(_CHROMIUM, "shows the dashboard to its tests")
+    if browser and not shutil.which("pasta"):
+        # Ubuntu has it since 23.04; without it networks that come and go disturb the browser now and then.
+        with suppress(HostError):
+            install_package("passt", "gives the browser of the tests a network of its own")
     if node and not shutil.which("node"):
         install_package("nodejs", "runs the functions of the tests that are JavaScript")
     for program, package in _OF_DEVICES.items():
@@ -184,8 +189,9 @@ def run_swarm(arguments: Sequence[str] = (), *, slow: bool) -> int:
         HostError: what the tests need cannot be installed.
     """
     install_test_tools(browser=False)
-    # They wait for machines to be missed and to come back; each worker has three of its own.
-    options = ("--numprocesses=2", *_WORKERS[1:], *(["--slow"] if slow else []))
+    # They wait for machines to be missed and to come back; each worker has three of its own, and tests/swarm/conftest.py
+    # says what is run on the same.
+    options = ("--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder", *(["--slow"] if slow else []))
     return _run(*_MODULE, "pytest", *options, *arguments, _SWARM)
 
 

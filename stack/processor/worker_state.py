@@ -40,7 +40,9 @@ class WorkerState:
         self.process = process
         self.kill_reason = self.notice = ""
         self.exits_by = None
-        self._note(Status(State.STARTING, ""), now)
+        # Until it has said how it is, what the last one failed of is still why no event is handled.
+        reason = "" if self._failing_since is None else self._status.reason
+        self._note(Status(State.STARTING, reason), now)
 
     def note(self, status: Status, now: float) -> None:
         """Note what the process said of itself."""
@@ -106,8 +108,8 @@ class WorkerState:
 
     @property
     def is_starting(self) -> bool:
-        """Return whether the process has said nothing of itself yet."""
-        return self._status.state is State.STARTING
+        """Return whether the process has said nothing of itself yet, and the one before it did not fail."""
+        return self._status.state is State.STARTING and not self._status.reason
 
     def park(self) -> None:
         """Start no process until the place is renewed."""

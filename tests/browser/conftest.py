@@ -18,6 +18,7 @@ pytest.importorskip("playwright", reason="there is no Playwright here; `invoke t
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.browser.network import isolate
 from tests.browser.visit import CHROMIUM, DESKTOP, OPTIONS, Visit
 
 __all__ = ["foundation", "share", "used_images"]
@@ -70,9 +71,10 @@ def dashboard(workspace: Workspace) -> str:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    folder = tmp_path_factory.mktemp("chromium")
+    with isolate(CHROMIUM, folder) as program, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
         yield browser
         browser.close()
 

@@ -33,6 +33,8 @@ _NETWORKS = "net::ERR_NETWORK_CHANGED"
 _ERROR_PAGE = "chrome-error://"
 # So it says too where such a try was under way when the next one began.
 _INTERRUPTED = "is interrupted by another navigation"
+# In a network of its own the browser reaches a port up to a second after something began to listen at it.
+_NOT_YET = "net::ERR_CONNECTION_REFUSED"
 _TRIES = 5
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
@@ -69,8 +71,9 @@ class Visit:
             try:
                 self.page.goto(f"{self.address}{path}")
             except Error as error:
-                if not any(text in str(error) for text in (_NETWORKS, _ERROR_PAGE, _INTERRUPTED)):
+                if not any(text in str(error) for text in (_NETWORKS, _ERROR_PAGE, _INTERRUPTED, _NOT_YET)):
                     raise
+                self.page.wait_for_timeout(500)
             else:
                 if not self.cut_off:
                     return self.page

@@ -26,12 +26,17 @@ print(*stack_images(stack.inputs))
 
 # Where no image is there yet, each is built first.
 _SECONDS = 900
+# The files whose tests run on the same machines; each other file has machines of its own. Together they take less time
+# than the longest of the others.
+_TOGETHER = ("test_lab.py", "test_nodes.py", "test_stack.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     own = [item for item in items if "lab" in getattr(item, "fixturenames", ())]
     for item in own:
         item.add_marker(pytest.mark.timeout(_SECONDS))
+        item.add_marker(pytest.mark.xdist_group("together" if item.path.name in _TOGETHER else item.path.stem))
     if own and (problem := find_problem()):
         for item in own:
             item.add_marker(pytest.mark.skip(reason=problem))

@@ -28,7 +28,9 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
 document.addEventListener("htmx:responseError", ({ detail }) =>
   toast(explain(detail.xhr.responseText, detail.xhr.status), "error"),
 );
-document.addEventListener("htmx:sendError", () => toast("The dashboard does not answer.", "error"));
+document.addEventListener("htmx:sendError", () =>
+  toast("No answer came from the dashboard. See whether it was done, then try again.", "error"),
+);
 
 // --- Toasts ---------------------------------------------------------------------------------------------------------
 

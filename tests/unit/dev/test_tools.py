@@ -46,7 +46,7 @@ def test_packages_that_could_not_be_installed_are_tried_again(tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("browser", "node", "there", "wanted"),
     [
-        (True, False, None, ["chromium"]),
+        (True, False, None, ["chromium", "passt"]),
         (True, True, "/bin/x", []),
         (False, True, None, ["nodejs"]),
         (False, False, None, []),
@@ -61,6 +61,16 @@ def test_chromium_and_node_come_where_they_are_wanted(
     monkeypatch.setattr("shutil.which", lambda name: there)
     install_test_tools(browser=browser, node=node)
     assert installed == wanted
+
+
+def test_browser_goes_without_a_network_of_its_own_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, purpose: str) -> None:
+        raise HostError(f"{name}, which {purpose}, could not be installed.")
+
+    monkeypatch.setattr(tools, "install_packages", lambda lock, environment: None)
+    monkeypatch.setattr(tools, "install_package", refuse)
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "pasta" else "/bin/x")
+    install_test_tools(browser=True)
 
 
 def test_what_devices_run_comes_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,13 @@
-"""Back-off and readiness of one post, by a clock of the test's own."""
+"""Back-off and readiness of one worker, by a clock of the test's own."""
+
+import os
 
 import pytest
 
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Trigger
-from stack.processor.status import State, Status
+from stack.processor.process import Process
+from stack.processor.status import State, Status, StatusReader
 from stack.processor.worker_spec import Role, WorkerSpec
 from stack.processor.worker_state import WorkerState
 
@@ -13,6 +16,12 @@ from stack.processor.worker_state import WorkerState
 def worker() -> WorkerState:
     trigger = Trigger("sensors", "rabbit-mq", 1, "", "", "", Attributes("a", {}), 10.0, 10.0)
     return WorkerState(WorkerSpec(trigger, Role.WORKER))
+
+
+def start(worker: WorkerState, now: float) -> None:
+    read, write = os.pipe()
+    os.close(write)
+    worker.on_start(Process(os.getpid(), StatusReader(read), -1), now)
 
 
 def test_delays_double_up_to_ten_seconds(worker: WorkerState) -> None:
@@ -56,6 +65,18 @@ def test_reason_of_a_failure_outlives_the_process(worker: WorkerState) -> None:
     worker.note(Status(State.FAILED, "init_context failed: no"), 0.0)
     worker.on_exit("ended with exit status 1", 0.1)
     assert "init_context failed" in worker.find_trouble(1.0)
+
+
+def test_reason_of_a_failure_is_told_until_the_next_process_has_said_how_it_is(worker: WorkerState) -> None:
+    start(worker, 0.0)
+    assert worker.find_trouble(0.0) == "trigger sensors, worker 0: starting"
+    worker.note(Status(State.FAILED, "init_context failed: no"), 0.1)
+    worker.on_exit("ended with exit status 1", 0.2)
+    start(worker, 0.3)
+    assert "init_context failed" in worker.find_trouble(0.3)
+    worker.note(Status(State.READY, ""), 0.4)
+    assert worker.find_trouble(0.4) == ""
+    worker.on_exit("ended", 0.5)
 
 
 def test_place_that_never_came_up_is_failing_until_it_does(worker: WorkerState) -> None:
