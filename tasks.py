@@ -232,7 +232,7 @@ def new_workspace(_: Context, folder: str) -> None:
     help={
         "output": "the folder; kubernetes/ if left out",
         "namespace": "a namespace that is there; the stack's own, called like the project, if left out",
-        "registry": "where the cluster pulls functions' images from, such as registry.example/team",
+        "registry": "where the cluster pulls functions' images from; images.registry of stack.yaml if left out",
         "push": "push the images there first, and name them by digest",
         "gateway": "the Gateway that routes belong to, NAME or NAMESPACE/NAME; tidegate if left out",
         "ingress": "the class of Ingresses that take the place of HTTPRoutes",

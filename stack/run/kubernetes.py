@@ -37,6 +37,7 @@ class ExportRequest:
     output: str | None = None
     namespace: str | None = None
     registry: str | None = None
+    """Left out, it is `images.registry` of stack.yaml."""
     push: bool = False
     gateway: str | None = None
     ingress: str | None = None
@@ -55,9 +56,10 @@ def export_kubernetes(request: ExportRequest) -> None:
     if empty := [name for name, value in vars(request).items() if value == ""]:
         # Such as a variable of a script that is not set: it would export something else than is meant.
         raise ConfigError([f"--{name.replace('_', '-')}: is empty; leave it out, or name one" for name in empty])
+    stack = open_stack()
+    request = replace(request, registry=request.registry or stack.settings.images.registry)
     if request.push and not request.registry:
         raise FunctionError("--push needs a registry: add --registry, such as registry.example/team.")
-    stack = open_stack()
     services = [one for one in stack.inputs.services if not one.is_own]
     warn_refused(stack)
     target = _read_target(request, stack.settings)

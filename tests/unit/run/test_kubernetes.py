@@ -173,6 +173,14 @@ def test_a_registry_that_is_not_there_is_told_with_what_to_do(root: Path, monkey
         export_kubernetes(ExportRequest(registry="registry.example/team", push=True))
 
 
+def test_registry_of_stack_yaml_is_taken_where_none_is_named(root: Path) -> None:
+    (root / "stack.yaml").write_text("images: {source: registry, registry: registry.example/ours}\n")
+    export_kubernetes(ExportRequest())
+    assert read_image(root).startswith("registry.example/ours/nuclio/processor-thermo:")
+    export_kubernetes(ExportRequest(registry="registry.example/team"))
+    assert read_image(root).startswith("registry.example/team/nuclio/processor-thermo:")
+
+
 def test_a_push_needs_a_registry(root: Path) -> None:
     with pytest.raises(FunctionError, match="--push needs a registry: add --registry"):
         export_kubernetes(ExportRequest(push=True))
