@@ -19,8 +19,9 @@ STACK_LABEL = "com.docker.stack.namespace"
 MANAGER_PORT = 2377
 
 _NO_SWARM = (
-    "This machine is in no Swarm. On the first of the machines type `docker swarm init --advertise-addr ADDRESS`, "
-    "ADDRESS being where the others find it; then `invoke join` there tells what to type on the others."
+    "This machine is in no Swarm. On the first of the machines type `docker swarm init --advertise-addr ADDRESS "
+    "--dispatcher-heartbeat 3s`, ADDRESS being where the others find it; then `invoke join` there tells what to type "
+    "on the others."
 )
 _WORKER = (
     "This machine is a worker of a Swarm, and only a manager can tell or change anything. Type this on {managers}."

@@ -1,18 +1,15 @@
 """What runs, how it is, and where it answers."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from stack import console
-from stack.contract import HEALTH_PORT, HTTP_PORT
-from stack.docker.container import Container, ask
-from stack.docker.container import find_url as find_container_url
-from stack.docker.engine import Engine
+from stack.contract import HTTP_PORT
+from stack.docker.container import Container
 from stack.docker.stack import Stack, describe_age, find_age, open_stack, warn_refused
 from stack.docker.swarm.engine import find_other_engine
 from stack.errors import BrokerError
@@ -30,10 +27,10 @@ from stack.plan.trouble import Handling, StoreState, Trouble, find_handling_trou
 from stack.rabbitmq.account_use import AccountState, list_accounts
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.rabbitmq.management import find_broker
+from stack.run.figures import Figures, fetch_figures
 from stack.run.function_snapshot import load_publishers
 from stack.run.notify import print_failing_channels
 from stack.state.account_use import AccountUse
-from stack.state.workspace import is_inside
 from stack.victoriametrics.state import fetch_state
 
 # So many clients of one account are named.
@@ -52,73 +49,80 @@ _PAGES_PORTS = (("http://", DASHBOARD, DASHBOARD_PORT), ("https://", GATEWAY, HT
 
 
 @dataclass(frozen=True)
-class Figures:
-    """One container's figures since it started; `reason` is why it cannot handle events, empty when it can."""
+class _Survey:
+    """What was found of the stack at one look."""
 
-    reason: str = ""
-    refusal: str = ""
-    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
-    events: int = 0
-    failures: int = 0
-    rate: float = 0.0
-    """Events a second, over the last minute."""
-    in_flight: int = 0
-    retried: int = 0
-    dead_lettered: int = 0
-    reconnects: int = 0
-    restarts: int = 0
-    busy_seconds: float = 0.0
-    """How long the longest event in progress has taken so far."""
-    stuck_workers: int = 0
-    """How many workers have been at one event for more than a minute."""
-    recent_events: int = 0
-    recent_failures: int = 0
-    """Of the last fifty events or a little more, how many failed."""
-
-    @property
-    def handling(self) -> Handling:
-        """Return how its handlers do."""
-        return Handling(self.busy_seconds, self.stuck_workers, self.recent_events, self.recent_failures, self.refusal)
+    containers: Sequence[Container]
+    figures: Mapping[str, Figures]
+    """By the id of the container."""
+    broker: BrokerSurvey
+    accounts: Sequence[AccountState]
+    store: StoreState | None
+    dead: Mapping[str, int]
+    """How many dead letters there are, by the name of the service."""
+    urls: Mapping[str, str]
 
 
 def print_status(*, as_json: bool) -> None:
     """Show every container of the stack, and what each function has done since its container started."""
     stack = replace(open_stack(is_lenient=True), names_images=False)
     stack.engine.check_engine()
+    found = _survey(stack)
+    if as_json:
+        console.show_json(_describe_all(stack, found))
+    else:
+        _print_all(stack, found)
+    if found.containers and not any(one.service == SERVICE for one in found.containers):
+        console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
+
+
+def _survey(stack: Stack) -> _Survey:
+    """Ask Docker, then all that runs at once."""
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
     with ThreadPoolExecutor() as pool:
-        asked, stored = pool.submit(fetch_figures, stack.engine, containers), pool.submit(fetch_state, stack)
+        figures, store = pool.submit(fetch_figures, stack.engine, containers), pool.submit(fetch_state, stack)
         broker = _survey_broker(stack, containers)
-    accounts = _fetch_accounts(stack) if _is_there(containers) and not broker.problem else []
-    figures, store = asked.result(), stored.result()
-    urls = find_urls(stack, containers)
-    dead = _count_dead_letters(stack, broker)
-    if as_json:
-        times = stack.engine.image_times(one.image for one in containers)
-        told = [_describe(one, figures.get(one.id), urls, stack.notes) for one in containers]
-        more = _find_hints(stack, broker)
-        dated = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
-        documents = [document | more.get(one.function, {}) for document, one in zip(dated, containers, strict=True)]
-        told = [one | _describe_messages(one, broker, dead) for one in documents]
-        accounted = {"accounts": [one.as_document() for one in accounts]}
-        accounted |= {"bridges": [one.as_document() for one in broker.bridges]} if broker.bridges else {}
-        told = [one | accounted if one["service"] == SERVICE else one for one in told]
-        console.show_json([one | _describe_store(store) if one["service"] == STORE else one for one in told])
-    elif containers:
-        _print_status(containers, figures, urls)
-        _print_broker(broker, dead)
-        _print_accounts(accounts)
-        print_store(store)
+    return _Survey(
+        containers=containers,
+        figures=figures.result(),
+        broker=broker,
+        accounts=_fetch_accounts(stack) if _is_there(containers) and not broker.problem else [],
+        store=store.result(),
+        dead=_count_dead_letters(stack, broker),
+        urls=find_urls(stack, containers),
+    )
+
+
+def _describe_all(stack: Stack, found: _Survey) -> list[dict[str, Any]]:
+    """Return a document for each container."""
+    times = stack.engine.image_times(one.image for one in found.containers)
+    hints = _find_hints(stack, found.broker)
+    return [
+        {
+            **_describe(one, found.figures.get(one.id), found.urls, stack.notes),
+            **_date(one, times),
+            **hints.get(one.function, {}),
+            **_describe_messages(one, found),
+            **(_describe_store(found.store) if one.service == STORE else {}),
+        }
+        for one in found.containers
+    ]
+
+
+def _print_all(stack: Stack, found: _Survey) -> None:
+    """Print a table, and what is to be known besides."""
+    if found.containers:
+        _print_containers(found)
+        _print_broker(found.broker, found.dead)
+        _print_accounts(found.accounts)
+        print_store(found.store)
         if (age := find_age(stack)) is not None:
             console.note(describe_age(age))
     elif other := find_other_engine(stack.engine):
         console.warn(other)
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
-    if not as_json:
-        _print_notes(stack, broker)
-    if containers and not any(one.service == SERVICE for one in containers):
-        console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
+    _print_notes(stack, found.broker)
 
 
 def print_store(store: StoreState | None) -> None:
@@ -169,24 +173,24 @@ def _date(container: Container, times: Mapping[str, datetime]) -> dict[str, str]
     return {"image_created": made.isoformat(timespec="seconds")} if made else {}
 
 
-def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures], urls: Mapping[str, str]) -> None:
+def _print_containers(survey: _Survey) -> None:
     rows = []
-    for one in containers:
-        found = figures.get(one.id)
+    for one in survey.containers:
+        found = survey.figures.get(one.id)
         rows.append(
             {
                 "service": one.service,
                 "state": f"not ready: {found.reason}" if found and found.reason else one.condition,
-                "answers at": find_address(one, urls),
+                "answers at": find_address(one, survey.urls),
                 "events": str(found.events) if found else "-",
                 "failures": str(found.failures) if found else "-",
                 "per second": f"{found.rate:.1f}" if found else "-",
             }
         )
     console.show_table(("service", "state", "answers at", "events", "failures", "per second"), rows)
-    for trouble in _find_troubles(containers, figures):
+    for trouble in _find_troubles(survey.containers, survey.figures):
         console.warn(f"{trouble.subject}: {trouble.what} {trouble.advice}")
-    for one in containers:
+    for one in survey.containers:
         if sentence := explain_version(one.runtime_version):
             console.note(f"{one.function} {sentence}.")
 
@@ -208,11 +212,15 @@ def _count_dead_letters(stack: Stack, broker: BrokerSurvey) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _describe_messages(document: Mapping[str, Any], broker: BrokerSurvey, dead: Mapping[str, int]) -> dict[str, Any]:
-    """Return what a service's document says of messages: the broker's troubles, a function's dead letters."""
-    if document["service"] == SERVICE:
-        return {"problems": [one.as_document() for one in broker.all_troubles]}
-    return {"dead_letters": dead.get(document["service"], 0)} if "runtime" in document else {}
+def _describe_messages(container: Container, found: _Survey) -> dict[str, Any]:
+    """Return what a container tells of messages: the broker of its troubles and users, a function of dead letters."""
+    if container.service != SERVICE:
+        return {"dead_letters": found.dead.get(container.service, 0)} if container.function else {}
+    document: dict[str, Any] = {
+        "problems": [one.as_document() for one in found.broker.all_troubles],
+        "accounts": [one.as_document() for one in found.accounts],
+    }
+    return document | ({"bridges": [one.as_document() for one in found.broker.bridges]} if found.broker.bridges else {})
 
 
 def _print_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
@@ -314,56 +322,3 @@ def find_address(container: Container, urls: Mapping[str, str]) -> str:
     ports = (HTTP_PORT, DASHBOARD_PORT, STORE_PORT)
     address = next((found for port in ports if (found := container.address(port))), "")
     return f"http://{address}" if address else ""
-
-
-# Characters of a container's id, by which Docker's network knows it too.
-_SHORT_ID = 12
-_OK, _TIMEOUT_SECONDS = 200, 0.5
-
-
-def fetch_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, Figures]:
-    """Ask every function's container at once; return the figures of those that answer, by id.
-
-    Where this machine does not reach Docker's network, one of them is made to ask the others.
-    """
-    running = [one for one in containers if one.function and one.is_running]
-    with ThreadPoolExecutor(len(running) or 1) as pool:
-        answers = zip(running, pool.map(_fetch_state, running), strict=True)
-        states = {one.id: state for one, state in answers if state}
-    if silent := [one for one in running if one.id not in states]:
-        states |= _ask_within(engine, silent)
-    return {id_: _read(state) for id_, state in states.items()}
-
-
-def _fetch_state(container: Container) -> dict[str, object]:
-    """Return what a container tells of itself; nothing if it cannot, or cannot be reached."""
-    # Of Swarm's network this machine is no part.
-    if not container.network_address or (container.task and not is_inside()):
-        return {}
-    try:
-        answer = ask(find_container_url(container.network_address, HEALTH_PORT, "/status"), _TIMEOUT_SECONDS)
-    except OSError:
-        return {}
-    return _parse(answer.data) if answer.status == _OK else {}
-
-
-def _ask_within(engine: Engine, containers: Sequence[Container]) -> dict[str, dict[str, object]]:
-    """Have one container ask all of these."""
-    hosts = {one.id: one.network_address if one.task else one.id[:_SHORT_ID] for one in containers}
-    asker = min(containers, key=lambda one: (bool(one.node), not one.is_ready))
-    states = _parse(engine.execute(asker, "processor", "--states", *hosts.values()))
-    return {id_: state for id_, host in hosts.items() if isinstance(state := states.get(host), dict)}
-
-
-def _parse(text: str | bytes) -> dict[str, object]:
-    """Return what a container tells; nothing where it cannot, such as one made by an older release."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _read(state: dict[str, object]) -> Figures:
-    known = {field.name for field in fields(Figures)}
-    return Figures(**{name: value for name, value in state.items() if name in known})  # type: ignore[arg-type]

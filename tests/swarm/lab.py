@@ -215,7 +215,7 @@ class Lab:
     def form_swarm(self) -> None:
         """Make one Swarm of the nodes, each a manager."""
         first, *others = self.nodes
-        first.docker("swarm", "init", "--advertise-addr", first.address)
+        first.docker("swarm", "init", "--advertise-addr", first.address, "--dispatcher-heartbeat", "3s")
         token = first.docker("swarm", "join-token", "--quiet", "manager").stdout.strip()
         for node in others:
             node.docker("swarm", "join", "--token", token, f"{first.address}:2377")
