@@ -7,13 +7,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-_PICTURES = Path(__file__).parent / "browser" / ".screenshots"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files again")
     parser.addoption("--no-docker-skip", action="store_true", help="fail, not skip, where there is no Docker engine")
-    parser.addoption("--pictures", default=str(_PICTURES), help="where the tests of the dashboard leave pictures")
+    parser.addoption("--pictures", type=Path, help="a folder, where the tests of the dashboard leave pictures")
     parser.addoption("--slow", action="store_true", help="run the tests too that take long")
     parser.addoption("--chaos-minutes", type=float, default=0.0, help="how long things are broken (a minute)")
     parser.addoption("--chaos-engine", action="store_true", help="kill this machine's Docker Engine too")

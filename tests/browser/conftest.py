@@ -86,7 +86,7 @@ def visit(chromium: Browser, dashboard: str, pytestconfig: pytest.Config) -> Ite
     # A machine that runs other tests beside this one is slow.
     context.set_default_timeout(15_000)
     expect.set_options(timeout=15_000)
-    visit = Visit(context.new_page(), dashboard, Path(pytestconfig.getoption("--pictures")))
+    visit = Visit(context.new_page(), dashboard, pytestconfig.getoption("--pictures"))
     yield visit
     troubles = list(dict.fromkeys(visit.troubles))
     context.close()

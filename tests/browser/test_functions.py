@@ -231,7 +231,7 @@ def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: W
     page.get_by_role("button", name="Cancel").click()
     visit.open("/functions")
     page.get_by_label("More about fromtemplate").click()
-    visit.page.screenshot(path=visit.pictures / "functions-menu.png")
+    visit.picture("functions-menu")
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("link", name="fromtemplate")).to_have_count(0)

@@ -26,7 +26,7 @@ def guarded(chromium: Browser, tmp_path: Path, pytestconfig: pytest.Config) -> I
     with subprocess.Popen(command, cwd=ROOT, env=workspace.environment()) as process:
         wait_until(lambda: _answers(address), what="the dashboard's answer")
         context = chromium.new_context(viewport=DESKTOP, reduced_motion="reduce")
-        visit = Visit(context.new_page(), address, Path(pytestconfig.getoption("--pictures")))
+        visit = Visit(context.new_page(), address, pytestconfig.getoption("--pictures"))
         yield visit, password
         context.close()
         process.terminate()
