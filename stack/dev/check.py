@@ -189,9 +189,8 @@ def run_swarm(arguments: Sequence[str] = (), *, slow: bool) -> int:
         HostError: what the tests need cannot be installed.
     """
     install_test_tools(browser=False)
-    # They wait for machines to be missed and to come back. Each worker has three of its own; what runs on the same is
-    # said in tests/swarm/conftest.py.
-    options = ("--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder", *(["--slow"] if slow else []))
+    # They wait for machines to be missed and to come back; each worker has three of its own.
+    options = ("--numprocesses=2", *_WORKERS[1:], *(["--slow"] if slow else []))
     return _run(*_MODULE, "pytest", *options, *arguments, _SWARM)
 
 

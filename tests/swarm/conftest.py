@@ -26,20 +26,24 @@ print(*stack_images(stack.inputs))
 
 # Where no image is there yet, each is built first.
 _SECONDS = 900
-# The files whose tests run on the same machines; each other file has machines of its own. Together they take less time
-# than the longest of the others.
-_TOGETHER = ("test_lab.py", "test_nodes.py", "test_stack.py")
+# The file that takes longest begins on one worker, the next on the other. A worker with two tests or fewer before it is
+# given one more file at once, so that what follows is short.
+_ORDER = ("test_node_loss.py", "test_stack.py", "test_lab.py")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     own = [item for item in items if "lab" in getattr(item, "fixturenames", ())]
+    items.sort(key=_place)
     for item in own:
         item.add_marker(pytest.mark.timeout(_SECONDS))
-        item.add_marker(pytest.mark.xdist_group("together" if item.path.name in _TOGETHER else item.path.stem))
     if own and (problem := find_problem()):
         for item in own:
             item.add_marker(pytest.mark.skip(reason=problem))
+
+
+def _place(item: pytest.Item) -> int:
+    name = item.path.name
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
 @pytest.hookimpl(wrapper=True)
