@@ -29,9 +29,11 @@ from stack.bench.start import open_memory, open_start
 from stack.bench.tasks import open_deploy, show_growth
 from stack.config.settings import load_settings
 from stack.errors import StackError
+from stack.run.interruption import interruptible
 from stack.state.lock import lock
 from stack.state.workspace import make_folder, open_workspace
 
+_TAKEN_DOWN = "what ran to be measured is taken down."
 _COMPARISONS: dict[str, OpenComparison] = {
     "amqp": open_amqp,
     "nodejs-amqp": open_nodejs_amqp,
@@ -109,10 +111,10 @@ def _making_env(*, quick: bool) -> Iterator[BenchEnv]:
     workspace = open_workspace()
     state = workspace.state / "bench"
     make_folder(state)
-    with lock(workspace, "bench"), tempfile.TemporaryDirectory(dir=state) as scratch, ExitStack() as exits:
+    with interruptible(_TAKEN_DOWN), lock(workspace, "bench"), ExitStack() as exits:
         # A container's user reads here too.
-        make_folder(Path(scratch))
-        yield BenchEnv(QUICK if quick else FULL, state, load_settings(workspace.root), exits, Path(scratch))
+        make_folder(scratch := Path(exits.enter_context(tempfile.TemporaryDirectory(dir=state))))
+        yield BenchEnv(QUICK if quick else FULL, state, load_settings(workspace.root), exits, scratch)
 
 
 def _measure(env: BenchEnv, rows: Sequence[Row]) -> Iterator[Result]:

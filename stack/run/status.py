@@ -12,7 +12,7 @@ from stack.contract import HTTP_PORT
 from stack.docker.container import Container
 from stack.docker.stack import Stack, describe_age, find_age, open_stack, warn_refused
 from stack.docker.swarm.engine import find_other_engine
-from stack.errors import BrokerError
+from stack.errors import BrokerError, StackError
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
@@ -67,13 +67,27 @@ def print_status(*, as_json: bool) -> None:
     """Show every container of the stack, and what each function has done since its container started."""
     stack = replace(open_stack(is_lenient=True), names_images=False)
     stack.engine.check_engine()
-    found = _survey(stack)
+    found = _look(stack)
     if as_json:
         console.show_json(_describe_all(stack, found))
     else:
         _print_all(stack, found)
     if found.containers and not any(one.service == SERVICE for one in found.containers):
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
+
+
+def _look(stack: Stack) -> _Survey:
+    """Return what there is of the stack.
+
+    Raises:
+        StackError: Docker does not tell; where the stack runs by the other engine, that is said too.
+    """
+    try:
+        return _survey(stack)
+    except StackError as error:
+        if other := find_other_engine(stack.engine):
+            raise StackError(f"{error}\n{other}") from error
+        raise
 
 
 def _survey(stack: Stack) -> _Survey:

@@ -220,6 +220,12 @@ class Lab:
         for node in others:
             node.docker("swarm", "join", "--token", token, f"{first.address}:2377")
 
+    def narrow(self, mtu: int) -> None:
+        """Have no link between the machines take longer packets."""
+        for node in self.nodes:
+            _run("ip", "-n", node.namespace, "link", "set", "eth0", "mtu", str(mtu))
+            _run("ip", "-n", self.switch, "link", "set", node.port, "mtu", str(mtu))
+
     def hostnames(self, *, state: str = "ready") -> set[str]:
         """Return the nodes that a manager, the first that answers, finds in a state."""
         for node in self.nodes:

@@ -15,8 +15,10 @@ _NAME_MACHINE = """
 import os
 
 def handler(context, event):
-    return os.environ["MACHINE"]
+    return str(len(event.body)) if event.body else os.environ["MACHINE"]
 """
+# Bytes that a packet may have between the machines, as over WireGuard, and what VXLAN needs of them.
+_MTU, _VXLAN = 1420, 50
 _EVERYWHERE = """
 spec:
   env:
@@ -40,19 +42,32 @@ def list_machines(workspace: NodeWorkspace, service: str) -> set[str]:
     return {one["name"] for one in shown if service in one["runs"]}
 
 
-def call(lab: Lab, workspace: NodeWorkspace, name: str) -> Sequence[tuple[int, str]]:
+def call(lab: Lab, workspace: NodeWorkspace, name: str, body: bytes | None = None) -> Sequence[tuple[int, str]]:
     """Call a function at each machine, from none of them."""
     with lab.outside():
-        return [fetch(f"http://{node.address}:{workspace.settings.ports.gateway}/{name}") for node in lab.nodes]
+        return [fetch(f"http://{node.address}:{workspace.settings.ports.gateway}/{name}", body) for node in lab.nodes]
 
 
 def test_a_function_runs_on_three_machines(lab: Lab, workspace: NodeWorkspace, gateway_image: str) -> None:
+    lab.narrow(_MTU)
+    workspace.configure(swarm={"mtu": _MTU})
     workspace.invoke("credentials")
     workspace.invoke("up")
     workspace.write_function("echo", _NAME_MACHINE, _EVERYWHERE)
     workspace.invoke("deploy-function", "echo")
     wait_until(lambda: list_machines(workspace, "function-echo") == {"n1", "n2", "n3"}, what="a container on each")
     wait_until(lambda: call(lab, workspace, "echo") == [(200, "first")] * 3, seconds=30, what="an answer of each")
+
+
+def test_long_bodies_pass_between_machines_with_narrow_links(lab: Lab, workspace: NodeWorkspace) -> None:
+    label = f"label=com.docker.swarm.service.name={workspace.project}_function-echo"
+    for node in lab.nodes:
+        (container,) = node.docker("ps", "--quiet", "--filter", label).stdout.split()
+        shown = node.docker("exec", container, "sh", "-c", "cat /sys/class/net/eth*/mtu").stdout.split()
+        assert str(_MTU - _VXLAN) in shown
+    # Each gateway goes round the containers, so that three calls of each reach every machine from every other.
+    for _ in range(3):
+        assert call(lab, workspace, "echo", bytes(1_000_000)) == [(200, "1000000")] * 3
 
 
 def test_the_dashboard_tells_what_was_said_on_each_machine(workspace: NodeWorkspace) -> None:
