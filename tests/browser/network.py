@@ -17,8 +17,8 @@ def isolate(program: str, folder: Path) -> Iterator[str]:
     """Yield a program in the folder that starts the given one where it sees the ports of this machine's loopback alone.
 
     Chromium breaks off each request that is under way when an interface of its machine gets an address or loses one
-    (ERR_NETWORK_CHANGED), as Docker's do whenever a container starts or stops. Where there is no pasta, or no right to
-    use it, the program itself is yielded.
+    (ERR_NETWORK_CHANGED), as Docker's do whenever a container starts or stops. Where there is no pasta, or it may not
+    or cannot do that, the program itself is yielded.
     """
     if os.geteuid() != 0 or not shutil.which("pasta"):
         yield program
@@ -29,10 +29,13 @@ def isolate(program: str, folder: Path) -> Iterator[str]:
     try:
         # It ends with the namespace.
         options = ("--quiet", "--config-net", "--runas", "0", "--netns-only", "--netns", namespace)
-        subprocess.run(["pasta", *options, *_FORWARD], check=True)
-        starter = folder / "chromium"
-        starter.write_text(f'#!/bin/sh\nexec nsenter --net={namespace} {program} "$@"\n')
-        starter.chmod(0o755)
-        yield str(starter)
+        fails = subprocess.run(["pasta", *options, *_FORWARD], check=False).returncode
+        yield program if fails else _write_starter(folder / "chromium", f"nsenter --net={namespace} {program}")
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def _write_starter(path: Path, command: str) -> str:
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
