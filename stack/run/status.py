@@ -64,30 +64,25 @@ class _Survey:
 
 
 def print_status(*, as_json: bool) -> None:
-    """Show every container of the stack, and what each function has done since its container started."""
+    """Show every container of the stack, and what each function has done since its container started.
+
+    Raises:
+        StackError: Docker does not tell; where the stack runs by the other engine, that is said too.
+    """
     stack = replace(open_stack(is_lenient=True), names_images=False)
     stack.engine.check_engine()
-    found = _look(stack)
+    try:
+        found = _survey(stack)
+    except StackError as error:
+        if other := find_other_engine(stack.engine):
+            raise StackError(f"{error}\n{other}") from error
+        raise
     if as_json:
         console.show_json(_describe_all(stack, found))
     else:
         _print_all(stack, found)
     if found.containers and not any(one.service == SERVICE for one in found.containers):
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
-
-
-def _look(stack: Stack) -> _Survey:
-    """Return what there is of the stack.
-
-    Raises:
-        StackError: Docker does not tell; where the stack runs by the other engine, that is said too.
-    """
-    try:
-        return _survey(stack)
-    except StackError as error:
-        if other := find_other_engine(stack.engine):
-            raise StackError(f"{error}\n{other}") from error
-        raise
 
 
 def _survey(stack: Stack) -> _Survey:
