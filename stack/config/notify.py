@@ -215,7 +215,7 @@ class Notify(Document):
     group: tuple[str, ...] = ("alertname",)
     """Labels by whose values alerts are put into one message; [] puts all into one."""
     wait: Duration = "2.5s"
-    """How long the first message of a group waits for more."""
+    """How long the first message of a group waits for more, from when its first alert began."""
     interval: Duration = "30s"
     """How long at least between two messages of a group that changes."""
     repeat: Duration = "4h"
