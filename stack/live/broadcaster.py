@@ -20,7 +20,7 @@ from stack.live.broker import BrokerSource, TrafficSource
 from stack.live.channel import Channel, Source, Update
 from stack.live.devices import DevicesSource
 from stack.live.docker import AsyncEngine, Event, EventStream
-from stack.live.functions import FigureReader, FunctionsSource, Records
+from stack.live.functions import FunctionsSource, Records, StatsReader
 from stack.live.history import DeploySource, HistorySource
 from stack.live.log import LogSource
 from stack.live.metrics import MetricsSource
@@ -199,7 +199,7 @@ def _fill(broadcaster: Broadcaster, tools: _Tools) -> None:
     engine, management, workspace = tools.engine, tools.management, tools.stack.workspace
     broadcaster.add("stack", lambda _: ServicesSource(engine, tools.stack))
     broadcaster.add(
-        "functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records, management)
+        "functions", lambda _: FunctionsSource(engine, StatsReader(tools.session), tools.records, management)
     )
     broadcaster.add("history", lambda _: HistorySource(workspace, tools.stream))
     broadcaster.add("broker", lambda _: BrokerSource(management, engine))

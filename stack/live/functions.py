@@ -23,7 +23,7 @@ _NOTHING = Counters()
 
 
 @dataclass(frozen=True)
-class Figures:
+class FunctionStats:
     """A function's figures: since its containers started, and of the last minute; rates a second need two looks."""
 
     total: Counters
@@ -38,29 +38,29 @@ class Figures:
         return self.recent if self.recent.events else self.total
 
 
-def measure(history: CounterHistory) -> Figures:
+def measure(history: CounterHistory) -> FunctionStats:
     """Return what the looks at one container tell."""
     total, recent = history.latest.counters, history.recent
     handling = history.latest.condition.handling
     if not history.is_measured:
-        return Figures(total, None, None, recent, handling)
+        return FunctionStats(total, None, None, recent, handling)
     seconds = max(history.seconds, 1.0)
-    return Figures(total, recent.events / seconds, recent.failures / seconds, recent, handling)
+    return FunctionStats(total, recent.events / seconds, recent.failures / seconds, recent, handling)
 
 
-class FigureReader:
+class StatsReader:
     """Remembers each container's counters for a minute."""
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
         self._histories: dict[str, CounterHistory] = {}
 
-    async def read(self, instances: Sequence[Instance]) -> dict[str, Figures]:
+    async def read(self, instances: Sequence[Instance]) -> dict[str, FunctionStats]:
         """Ask every running container of a function; return the figures by function, of those that answered."""
         asked = [one for one in instances if one.container.function and one.address]
         answers = await asyncio.gather(*(fetch_metrics(self._session, one) for one in asked))
         now = monotonic()
-        found: dict[str, list[Figures]] = {}
+        found: dict[str, list[FunctionStats]] = {}
         for one, page in zip(asked, answers, strict=True):
             if page is not None:
                 history = self._histories.setdefault(one.container.id, CounterHistory(_WINDOW, _STEP))
@@ -71,8 +71,8 @@ class FigureReader:
         return {name: _sum(several) for name, several in found.items()}
 
 
-def _sum(several: Sequence[Figures]) -> Figures:
-    return Figures(
+def _sum(several: Sequence[FunctionStats]) -> FunctionStats:
+    return FunctionStats(
         sum((one.total for one in several), _NOTHING),
         _sum_rates(one.rate for one in several),
         _sum_rates(one.failure_rate for one in several),
@@ -132,7 +132,7 @@ Records = Callable[[], Sequence[Record]]
 class FunctionsSource:
     """Every function, deployed or not."""
 
-    def __init__(self, engine: AsyncEngine, reader: FigureReader, records: Records, management: Management) -> None:
+    def __init__(self, engine: AsyncEngine, reader: StatsReader, records: Records, management: Management) -> None:
         self.pause = _PAUSE
         self._management = management
         self._engine = engine
@@ -163,7 +163,7 @@ class FunctionsSource:
         except BrokerError:
             return None
 
-    async def _ask(self) -> tuple[Sequence[Instance], dict[str, Figures], dict[str, Usage]]:
+    async def _ask(self) -> tuple[Sequence[Instance], dict[str, FunctionStats], dict[str, Usage]]:
         try:
             instances = await self._engine.instances()
             figures, usages = await asyncio.gather(self._reader.read(instances), self._engine.usages())
@@ -172,7 +172,7 @@ class FunctionsSource:
         return instances, figures, usages
 
 
-def describe_function(record: Record, figures: Figures | None, memory: int | None) -> dict[str, Any]:
+def describe_function(record: Record, figures: FunctionStats | None, memory: int | None) -> dict[str, Any]:
     """Return what the pages are told of one function: rates a second, durations in milliseconds, memory in bytes."""
     total = figures.total if figures else None
     return {

@@ -4,7 +4,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from socket import gethostname
 from time import monotonic, time
 
@@ -15,6 +15,7 @@ from stack.processor.configuration import Function
 from stack.processor.container_usage import read_usage
 from stack.processor.health import Page, Pages, PageServer
 from stack.processor.metrics import CONTENT_TYPE, Gauges, RecentOutcomes, Total, render_metrics
+from stack.processor.processor_stats import ProcessorStats
 from stack.processor.stats import Count
 from stack.processor.worker_state import WorkerState
 
@@ -25,33 +26,6 @@ _WINDOW, _STEP = 60.0, 1.0
 _ABSENT, _LONGEST_DRAIN, _UNDER_WAY = 5.0, 2.0, 0.3
 # Seconds at one event from which on a worker is told of.
 STUCK_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class ProcessorStats:
-    """A processor's state in numbers; `reason` is why it cannot handle events, empty when it can."""
-
-    reason: str
-    failing_seconds: float
-    """How long it has failed to start; 0 if it was ready once, or merely waits for a broker."""
-    refusal: str
-    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
-    events: int
-    failures: int
-    rate: float
-    """Events a second, over the last minute or since the start."""
-    in_flight: int
-    busy_seconds: float
-    """How long the longest of the events in flight has taken so far."""
-    stuck_workers: int
-    """How many workers have been at one event for more than a minute."""
-    recent_events: int
-    recent_failures: int
-    """Of the last events, up to fifty or a little more, how many there were and how many of them failed."""
-    retried: int
-    dead_lettered: int
-    reconnects: int
-    restarts: int
 
 
 class Drain:

@@ -23,13 +23,14 @@ from stack.plan.runtime.registry import explain_version
 from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE
 from stack.plan.tls import AMQPS_PORT, GATEWAY_HTTPS_PORT, HTTPS_PORT, MANAGEMENT_HTTPS_PORT, MQTTS_PORT
-from stack.plan.trouble import Handling, StoreState, Trouble, find_handling_troubles
+from stack.plan.trouble import Handling, StoreState, Trouble, find_handling_troubles, read_handling
+from stack.processor.processor_stats import ProcessorStats
 from stack.rabbitmq.account_use import AccountState, list_accounts
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.rabbitmq.management import find_broker
-from stack.run.figures import Figures, fetch_figures
 from stack.run.function_snapshot import load_publishers
 from stack.run.notify import print_failing_channels
+from stack.run.processor_stats import fetch_stats
 from stack.state.account_use import AccountUse
 from stack.victoriametrics.state import fetch_state
 
@@ -53,7 +54,7 @@ class _Survey:
     """What was found of the stack at one look."""
 
     containers: Sequence[Container]
-    figures: Mapping[str, Figures]
+    stats: Mapping[str, ProcessorStats]
     """By the id of the container."""
     broker: BrokerSurvey
     accounts: Sequence[AccountState]
@@ -89,11 +90,11 @@ def _survey(stack: Stack) -> _Survey:
     """Ask Docker, then all that runs at once."""
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
     with ThreadPoolExecutor() as pool:
-        figures, store = pool.submit(fetch_figures, stack.engine, containers), pool.submit(fetch_state, stack)
+        stats, store = pool.submit(fetch_stats, stack.engine, containers), pool.submit(fetch_state, stack)
         broker = _survey_broker(stack, containers)
     return _Survey(
         containers=containers,
-        figures=figures.result(),
+        stats=stats.result(),
         broker=broker,
         accounts=_fetch_accounts(stack) if _is_there(containers) and not broker.problem else [],
         store=store.result(),
@@ -108,7 +109,7 @@ def _describe_all(stack: Stack, found: _Survey) -> list[dict[str, Any]]:
     hints = _find_hints(stack, found.broker)
     return [
         {
-            **_describe(one, found.figures.get(one.id), found.urls, stack.notes),
+            **_describe(one, found.stats.get(one.id), found.urls, stack.notes),
             **_date(one, times),
             **hints.get(one.function, {}),
             **_describe_messages(one, found),
@@ -185,7 +186,7 @@ def _date(container: Container, times: Mapping[str, datetime]) -> dict[str, str]
 def _print_containers(survey: _Survey) -> None:
     rows = []
     for one in survey.containers:
-        found = survey.figures.get(one.id)
+        found = survey.stats.get(one.id)
         rows.append(
             {
                 "service": one.service,
@@ -197,7 +198,7 @@ def _print_containers(survey: _Survey) -> None:
             }
         )
     console.show_table(("service", "state", "answers at", "events", "failures", "per second"), rows)
-    for trouble in _find_troubles(survey.containers, survey.figures):
+    for trouble in _find_troubles(survey.containers, survey.stats):
         console.warn(f"{trouble.subject}: {trouble.what} {trouble.advice}")
     for one in survey.containers:
         if sentence := explain_version(one.runtime_version):
@@ -269,17 +270,17 @@ def _name_uses(uses: Sequence[AccountUse]) -> str:
     return "\n".join([*told, *([f"and {more} more"] if more > 0 else [])]) or "-"
 
 
-def _find_troubles(containers: Sequence[Container], figures: Mapping[str, Figures]) -> list[Trouble]:
+def _find_troubles(containers: Sequence[Container], stats: Mapping[str, ProcessorStats]) -> list[Trouble]:
     """Return what is wrong with the handlers of functions, all containers of each taken together."""
     sums: dict[str, Handling] = {}
     for one in containers:
-        if found := figures.get(one.id):
-            sums[one.function] = sums.get(one.function, Handling()) + found.handling
+        if found := stats.get(one.id):
+            sums[one.function] = sums.get(one.function, Handling()) + read_handling(asdict(found))
     return [trouble for name, handling in sums.items() for trouble in find_handling_troubles(name, handling)]
 
 
 def _describe(
-    container: Container, figures: Figures | None, urls: Mapping[str, str], notes: Mapping[str, str]
+    container: Container, stats: ProcessorStats | None, urls: Mapping[str, str], notes: Mapping[str, str]
 ) -> dict[str, Any]:
     return {
         "service": container.service,
@@ -290,8 +291,8 @@ def _describe(
         "image": container.image,
         "address": find_address(container, urls),
         **(_describe_runtime(container) if container.function else {}),
-        **(asdict(figures) if figures else {}),
-        **({"problems": _describe_troubles(container.function, figures)} if figures else {}),
+        **(asdict(stats) if stats else {}),
+        **({"problems": _describe_troubles(container.function, stats)} if stats else {}),
         **({"note": notes[container.function]} if container.function in notes else {}),
     }
 
@@ -302,8 +303,8 @@ def _describe_runtime(container: Container) -> dict[str, str]:
     return {"runtime": name, name: container.version, f"wanted_{name}": container.wanted_version}
 
 
-def _describe_troubles(name: str, figures: Figures) -> list[dict[str, str]]:
-    return [trouble.as_document() for trouble in find_handling_troubles(name, figures.handling)]
+def _describe_troubles(name: str, stats: ProcessorStats) -> list[dict[str, str]]:
+    return [trouble.as_document() for trouble in find_handling_troubles(name, read_handling(asdict(stats)))]
 
 
 def find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:

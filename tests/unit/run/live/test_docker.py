@@ -9,7 +9,7 @@ import pytest
 from stack.config.trigger.registry import Trigger
 from stack.docker.container import Container, read_container
 from stack.live.docker import Event, Instance, Usage, read_event
-from stack.live.functions import Figures, describe_function, measure
+from stack.live.functions import FunctionStats, describe_function, measure
 from stack.live.history import describe_attempt, describe_events
 from stack.live.log import RecordReader, read_level, read_line
 from stack.live.metrics import CounterHistory, Look
@@ -98,13 +98,13 @@ def test_a_function_that_does_not_answer_has_no_figures() -> None:
 def test_durations_are_those_of_the_last_minute_or_else_of_all() -> None:
     total = Counters(100, 4, 2, 1, ((0.1, 100.0), (float("inf"), 100.0)))
     recent = Counters(10, 0, buckets=((0.001, 10.0), (0.1, 10.0), (float("inf"), 10.0)))
-    busy = describe_function(Record(), Figures(total, 1.234, 0.1, recent), 7)
+    busy = describe_function(Record(), FunctionStats(total, 1.234, 0.1, recent), 7)
     assert (busy["p50"], busy["rate"], busy["events"], busy["failures"]) == (0.5, 1.23, 100, 4)
-    idle = describe_function(Record(), Figures(total, 0.0, 0.0, Counters()), 7)
+    idle = describe_function(Record(), FunctionStats(total, 0.0, 0.0, Counters()), 7)
     assert (idle["p50"], idle["retried"], idle["memory"]) == (50.0, 2, 7)
 
 
-def measure_looks(*looks: tuple[float, float]) -> Figures:
+def measure_looks(*looks: tuple[float, float]) -> FunctionStats:
     history = CounterHistory(60.0, 2.0)
     for time, events in looks:
         history.note(Look(time, Counters(events, events / 10), Condition()))

@@ -1,14 +1,13 @@
-"""What functions' containers tell of themselves: counts, rates, and why one cannot handle events."""
+"""What functions' containers tell of themselves, asked all at once."""
 
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
 
 from stack.contract import HEALTH_PORT
 from stack.docker.container import Container, ask, find_url
 from stack.docker.engine import Engine
-from stack.plan.trouble import Handling
+from stack.processor.processor_stats import ProcessorStats
 from stack.state.workspace import is_inside
 
 # Characters of a container's id, by which Docker's network knows it too.
@@ -16,38 +15,8 @@ _SHORT_ID = 12
 _OK, _TIMEOUT_SECONDS = 200, 0.5
 
 
-@dataclass(frozen=True)
-class Figures:
-    """One container's figures since it started; `reason` is why it cannot handle events, empty when it can."""
-
-    reason: str = ""
-    refusal: str = ""
-    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
-    events: int = 0
-    failures: int = 0
-    rate: float = 0.0
-    """Events a second, over the last minute."""
-    in_flight: int = 0
-    retried: int = 0
-    dead_lettered: int = 0
-    reconnects: int = 0
-    restarts: int = 0
-    busy_seconds: float = 0.0
-    """How long the longest event in progress has taken so far."""
-    stuck_workers: int = 0
-    """How many workers have been at one event for more than a minute."""
-    recent_events: int = 0
-    recent_failures: int = 0
-    """Of the last fifty events or a little more, how many failed."""
-
-    @property
-    def handling(self) -> Handling:
-        """Return how its handlers do."""
-        return Handling(self.busy_seconds, self.stuck_workers, self.recent_events, self.recent_failures, self.refusal)
-
-
-def fetch_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, Figures]:
-    """Ask every function's container at once; return the figures of those that answer, by id.
+def fetch_stats(engine: Engine, containers: Sequence[Container]) -> dict[str, ProcessorStats]:
+    """Ask every function's container at once; return what those that answer tell, by id.
 
     Where this machine does not reach Docker's network, one of them is made to ask the others.
     """
@@ -57,7 +26,7 @@ def fetch_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, 
         states = {one.id: state for one, state in answers if state}
     if silent := [one for one in running if one.id not in states]:
         states |= _ask_within(engine, silent)
-    return {id_: _read(state) for id_, state in states.items()}
+    return {id_: ProcessorStats.read(state) for id_, state in states.items()}
 
 
 def _fetch_state(container: Container) -> dict[str, object]:
@@ -87,8 +56,3 @@ def _parse(text: str | bytes) -> dict[str, object]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _read(state: dict[str, object]) -> Figures:
-    known = {field.name for field in fields(Figures)}
-    return Figures(**{name: value for name, value in state.items() if name in known})  # type: ignore[arg-type]
