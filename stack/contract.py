@@ -67,7 +67,7 @@ def name_queue(namespace: str, function: str, trigger: str = "") -> str:
 
 
 def name_lock(namespace: str, function: str, trigger: str) -> str:
-    """Return the queue of which one consumer at a time, the replica on duty, runs the trigger."""
+    """Return the queue of which one consumer at a time, the active replica, runs the trigger."""
     return f"nuclio-{namespace}-{function}-{trigger}.lock"
 
 

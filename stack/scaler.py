@@ -6,7 +6,7 @@ from stack.state.workspace import become_owner
 
 
 def main() -> None:
-    """Scale functions for ever, as the user whose workspace it is, who may use Docker's socket besides."""
+    """Scale functions for ever, as the user whose workspace it is, who may use Docker's socket too."""
     stack = open_stack(is_lenient=True)
     become_owner(stack.workspace.rendered)
     Scaler(stack).run()

@@ -153,7 +153,7 @@ class Data(Document):
     retention: str = "400d"
     """How long they are kept: days, or a duration such as 48h; what is older goes."""
     scrape: str = "15s"
-    """How often the stack's own figures are stored besides: events, queues, requests; 0s for never."""
+    """How often the stack's own figures are stored too: events, queues, requests; 0s for never."""
     grafana: bool = False
     """Whether the stack has Grafana, with this data and two dashboards; it comes from a registry only."""
     memory: str = "512Mi"

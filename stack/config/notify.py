@@ -186,7 +186,7 @@ class Route(Document):
 
 
 class Escalation(Document):
-    """Whom to tell besides, where no one has acknowledged an alert."""
+    """Who else is told where no one has acknowledged an alert."""
 
     after: Duration = "30m"
     """How long after it fires."""

@@ -31,7 +31,7 @@ class RuntimeFiles:
     ignored_folders: tuple[str, ...] = ()
     """What its tools leave behind, and no image needs."""
     other_suffixes: tuple[str, ...] = ()
-    """What the names of sources may end with besides."""
+    """Other endings that the names of sources may have."""
     default_file: str = ""
     """The file that a handler's name means which has no file in it."""
     has_dotted_names: bool = False

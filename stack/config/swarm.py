@@ -26,7 +26,7 @@ def _check_size(value: IPv4Network | None) -> IPv4Network | None:
 
 
 class Swarm(Document):
-    """What Docker Swarm is told besides, where `engine` is swarm."""
+    """More for Docker Swarm, where `engine` is swarm."""
 
     mtu: int = Field(1500, ge=576, le=65535)
     """The largest packet that the network between the machines takes, such as 1420 where WireGuard connects them.

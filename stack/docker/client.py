@@ -43,7 +43,7 @@ _ADVICE = (
         "There is no space left on Docker's disk. `docker system prune` frees what Docker no longer uses.",
     ),
 )
-# What Compose tells besides: warnings, and how far each container got.
+# What else Compose tells: warnings, and how far each container got.
 _CHATTER = re.compile(r'^(?:time="[^"]*" level=warning | (?:Container|Image|Network|Volume) ).*\n?', re.MULTILINE)
 _PLACE = re.compile(r"Cannot connect to the Docker daemon at (\S+?)\. Is the docker daemon running")
 _OWN_PLACE = "unix:///var/run/docker.sock"

@@ -209,7 +209,7 @@ def name_shovels(bridge: Bridge) -> Mapping[str, str]:
 
 
 def _describe_shovel(bridge: Bridge, name: str, source: tuple[str, str], destination: str) -> Document:
-    """Return a shovel by which a message keeps its exchange and its key, and says whence it comes: a queue, and where.
+    """Return a shovel by which a message keeps its exchange and key, and says of which queue and broker it comes.
 
     In the header x-shovelled, `shovelled-by` is the name of the cluster, which is that of the place.
     """

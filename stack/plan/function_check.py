@@ -63,7 +63,7 @@ def find_loopback(spec: Spec) -> Iterator[str]:
             own = find_kind(trigger).stack_url
             yield (
                 f"spec.triggers.{name}.url: {host} is the function's own container, where no broker runs. The stack's "
-                f"broker is {own}, or no url at all; one that runs on this machine besides is reached by the machine's "
+                f"broker is {own}, or no url at all; another one on this machine is reached by the machine's "
                 "address in its network, if it listens there"
             )
 

@@ -1,4 +1,4 @@
-"""Docker Swarm: what its stack file has besides that of Compose, and what it cannot do."""
+"""Docker Swarm: what its stack file has that Compose's has not, and what Swarm cannot do."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -79,7 +79,7 @@ class SwarmFile:
 def describe_swarm(
     inputs: Inputs, broker: Mapping[str, bytes], gateway: Mapping[str, bytes], mounted: str
 ) -> dict[str, Any]:
-    """Return what the template needs besides.
+    """Return what the template of the stack file needs that that of Compose does not.
 
     `broker` and `gateway` are their rendered files, `mounted` has copies of secrets.
     """

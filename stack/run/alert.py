@@ -73,7 +73,7 @@ def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, known: set[
         console.say("Nothing fires.")
     waiting = [one for one in silences.values() if not any(one.id in alert.silences for alert in alerts)]
     for one in waiting:
-        console.note(f"Silenced besides, until {_tell_time(one.until)}: {_tell_labels(one.labels)}, by {one.by}.")
+        console.note(f"Also silenced, until {_tell_time(one.until)}: {_tell_labels(one.labels)}, by {one.by}.")
 
 
 def _print_failing_rules(stack: Stack) -> None:

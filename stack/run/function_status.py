@@ -55,7 +55,7 @@ class FunctionStatus:
     replicas: int
     triggers: tuple[dict[str, str], ...]
     note: str = ""
-    """What to know besides: that it was rolled back, or that its folder is gone."""
+    """What else to know: that it was rolled back, or that its folder is gone."""
 
 
 def print_functions(*, as_json: bool) -> None:

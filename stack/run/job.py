@@ -38,7 +38,7 @@ class FunctionCommand(BaseModel):
     number: int = 0
     message: str = ""
     notes: tuple[str, ...] = ()
-    """What is to stand in the log of a deploy besides."""
+    """More lines for the log of a deploy."""
 
 
 @dataclass(eq=False)

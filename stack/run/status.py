@@ -120,7 +120,7 @@ def _describe_all(stack: Stack, found: _Survey) -> list[dict[str, Any]]:
 
 
 def _print_all(stack: Stack, found: _Survey) -> None:
-    """Print a table, and what is to be known besides."""
+    """Print a table, and what else there is to know."""
     if found.containers:
         _print_containers(found)
         _print_broker(found.broker, found.dead)
@@ -150,7 +150,7 @@ def _describe_store(store: StoreState | None) -> dict[str, Any]:
 
 
 def _print_notes(stack: Stack, broker: BrokerSurvey) -> None:
-    """Tell what is to be known of functions besides how they are."""
+    """Tell what there is to know of functions besides how they are."""
     warn_refused(stack)
     for name, found in _find_hints(stack, broker).items():
         for hint in found["hints"]:

@@ -152,7 +152,7 @@ class Survey:
 
 
 def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
-    """Find what `up` would do; change nothing. In an upgrade older data of the broker may be here besides.
+    """Find what `up` would do; change nothing. In an upgrade older data of the broker may be here too.
 
     Raises:
         ConfigError: something that is wished is wrong.

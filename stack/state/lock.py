@@ -29,7 +29,7 @@ _GLANCE = 0.02
 def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[None]:
     """Let one process at a time do what `name` stands for, or all that share it; the others wait and say so.
 
-    With containers, Compose is waited for besides, which a task that was killed may have left at work.
+    With containers, Compose is waited for too, which a task that was killed may have left at work.
     """
     path = workspace.state / "locks" / name
     make_folder(path.parent)

@@ -260,7 +260,7 @@ def is_inside() -> bool:
 
 
 def become_owner(folder: Path) -> None:
-    """Become the user whose folder it is, who may use Docker's socket besides, if it is there; only root can."""
+    """Become the user whose folder it is, who may use Docker's socket too, if it is there; only root can."""
     if os.getuid():
         return
     owner = folder.stat()

@@ -62,7 +62,7 @@ def check_alerts(visit: Visit, workspace: Workspace) -> None:
 def write_alert(visit: Visit, workspace: Workspace) -> None:
     """Write an alert by the form, which says what is wrong, and how often it would have fired."""
     page = visit.open("/alerts")
-    expect(page.get_by_text("The stack itself is watched besides")).to_be_visible()
+    expect(page.get_by_text("The stack itself is watched too")).to_be_visible()
     page.get_by_role("link", name="New alert").click()
     page.get_by_label("Name").fill("oven-hot")
     when, preview = page.get_by_label("When"), page.locator("#alert-preview")

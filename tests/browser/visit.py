@@ -43,7 +43,7 @@ _TRIES = 5
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
 )
-# What htmx says of a request that was under way when its page was left; one that failed has other words besides.
+# What htmx says of a request that was under way when its page was left; one that failed has other words as well.
 _ABORT = re.compile(r"htmx:(afterRequest|sendAbort), ")
 
 
@@ -98,7 +98,7 @@ class Visit:
         self.page.emulate_media(color_scheme="light")
 
     def _settle(self) -> None:
-        """Wait until what is drawn by the page's own programs is drawn anew."""
+        """Wait until what is drawn by the page's own programs is drawn again."""
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
     def check_accessible(self, what: str, options: dict[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Which replica is on duty on a broker of several nodes: here of one, whose queues work alike."""
+"""Which replica is active on a broker of several nodes: here of one, whose queues work alike."""
 
 import time
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ def locks(workspace: Workspace, broker: Broker) -> Iterator[tuple[TokenLock, Tok
         one.close(10)
 
 
-def test_the_next_is_on_duty_when_the_first_has_gone(locks: tuple[TokenLock, TokenLock]) -> None:
+def test_the_next_is_active_when_the_first_has_gone(locks: tuple[TokenLock, TokenLock]) -> None:
     first, second = locks
     first.start()
-    wait_until(lambda: first.is_held, what="the first on duty")
+    wait_until(lambda: first.is_held, what="the first active")
     second.start()
     second.settle()
     # Longer than the token is good for, so that the first has got it again meanwhile, and the second never.
@@ -36,7 +36,7 @@ def test_the_next_is_on_duty_when_the_first_has_gone(locks: tuple[TokenLock, Tok
     assert not first.claim(due)
     first.close(10)
     assert not first.is_held
-    wait_until(lambda: second.is_held, seconds=5, what="the second on duty")
+    wait_until(lambda: second.is_held, seconds=5, what="the second active")
     # The token says what the first has run.
     assert not second.claim(due)
     assert second.claim(due + 1)

@@ -1,4 +1,4 @@
-"""A broker of three nodes: what it confirmed outlives any of them, one replica is on duty, and it grows from one."""
+"""A broker of three nodes: what it confirmed outlives any of them, one replica is active, and it grows from one."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(0)]
 QUORUM = {"x-queue-type": "quorum"}
 # Seconds of load around each kill.
 _LOAD = 4.0
-# Seconds in which somebody is on duty again whatever node is gone.
+# Seconds in which somebody is active again whatever node is gone.
 _LEASED = 20.0
 NUMBERS = [str(number).encode() for number in range(300)]
 
@@ -139,7 +139,7 @@ def test_nothing_confirmed_is_lost_with_a_node(nodes: Nodes, capsys: pytest.Capt
     assert load.longest_pause < 15
 
 
-# Says when it is on duty and when no more.
+# Says when it becomes active and when it is no more.
 _WATCH = """
 import sys, time
 from stack.processor.source.lock import TokenLock
@@ -155,7 +155,7 @@ while True:
 
 
 class Replica:
-    """A container that wants to be on duty; it finds the nodes by the name that all of them have."""
+    """A container that wants to be active; it finds the nodes by the name that all of them have."""
 
     def __init__(self, nodes: Nodes, number: int) -> None:
         self.name, self._network = f"{nodes.network}-replica{number}", nodes.network
@@ -164,14 +164,14 @@ class Replica:
         image = processor_image(nodes.stack.bare_inputs)
         run_docker("run", "--detach", *options, image, "python3", "-c", _WATCH, url)
 
-    def duties(self) -> list[tuple[float, float]]:
-        """Return from when to when it was on duty; one that goes on ends now."""
+    def times_active(self) -> list[tuple[float, float]]:
+        """Return from when to when it was active; one that goes on ends now."""
         changes = [line.split() for line in run_docker("logs", self.name).stdout.splitlines()]
         times = [float(moment) for moment, _ in changes] + [time.time()] * (len(changes) % 2)
         return list(zip(times[::2], times[1::2], strict=True))
 
     @property
-    def is_on_duty(self) -> bool:
+    def is_active(self) -> bool:
         return run_docker("logs", self.name).stdout.rstrip().endswith(" 1")
 
     def kill(self) -> None:
@@ -185,10 +185,10 @@ class Replica:
         run_docker("rm", "--force", self.name, check=False)
 
 
-def find_duty(replicas: list[Replica]) -> Replica:
-    """Return the one that is on duty, once one is."""
-    wait_until(lambda: any(one.is_on_duty for one in replicas), seconds=60, what="a replica on duty")
-    return next(one for one in replicas if one.is_on_duty)
+def find_active(replicas: list[Replica]) -> Replica:
+    """Return the one that is active, once one is."""
+    wait_until(lambda: any(one.is_active for one in replicas), seconds=60, what="an active replica")
+    return next(one for one in replicas if one.is_active)
 
 
 @contextmanager
@@ -202,28 +202,28 @@ def replicating(nodes: Nodes, count: int) -> Iterator[list[Replica]]:
             one.remove()
 
 
-def test_one_replica_is_on_duty_whatever_ends(nodes: Nodes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_replica_is_active_whatever_ends(nodes: Nodes, capsys: pytest.CaptureFixture[str]) -> None:
     nodes.start(1, 2, 3)
     nodes.wait(1, 2, 3)
     with replicating(nodes, 4) as left:
-        killed, began = find_duty(left), time.time()
+        killed, began = find_active(left), time.time()
         killed.kill()
         left.remove(killed)
-        after_kill = find_duty(left).duties()[-1][0] - began
-        cut, began = find_duty(left), time.time()
+        after_kill = find_active(left).times_active()[-1][0] - began
+        cut, began = find_active(left), time.time()
         cut.cut()
         left.remove(cut)
-        after_cut = find_duty(left).duties()[-1][0] - began
-        wait_until(lambda: not cut.is_on_duty, what="the end of who was cut off")
+        after_cut = find_active(left).times_active()[-1][0] - began
+        wait_until(lambda: not cut.is_active, what="the end of who was cut off")
         began = time.time()
         nodes.kill(2)
         time.sleep(_LEASED)
-        after_node = max((span[0] for one in left for span in one.duties()), default=0.0) - began
-        assert find_duty(left)
-        spans = sorted(span for one in (cut, *left) for span in one.duties())
+        after_node = max((span[0] for one in left for span in one.times_active()), default=0.0) - began
+        assert find_active(left)
+        spans = sorted(span for one in (cut, *left) for span in one.times_active())
     with capsys.disabled():
         print(
-            f"\non duty after a process was killed: {after_kill:.1f} s; cut off: {after_cut:.1f} s; "
+            f"\nactive after a process was killed: {after_kill:.1f} s; cut off: {after_cut:.1f} s; "
             f"a node was killed: {max(0.0, after_node):.1f} s",
             file=sys.stderr,
         )

@@ -126,7 +126,7 @@ def test_nothing_confirmed_is_lost_with_a_machine(
             found = [find_running(observer, cluster, one) for one in _FUNCTIONS]
             return all(sum(count for name, count in one.items() if name != lost.name) == 3 for one in found)
 
-        # Generous: the machine that plays three may do something else besides.
+        # Generous: the machine that plays three may do something else, too.
         wait_until(is_elsewhere, seconds=120, what="every container elsewhere")
         back = time.monotonic() - since
         time.sleep(max(0.0, 20 - back))

@@ -1,4 +1,4 @@
-"""What every kind of trigger has, and those that take from a broker besides."""
+"""What every kind of trigger has, and what those that take from a broker have as well."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 

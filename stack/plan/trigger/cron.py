@@ -1,4 +1,4 @@
-"""Events when they are due: which replica is on duty, the stack's broker says."""
+"""Events when they are due: which replica is active, the stack's broker says."""
 
 from stack.config.trigger.cron import CronTrigger
 from stack.plan.trigger.kind import Scaffold, TriggerKind

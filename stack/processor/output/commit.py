@@ -25,7 +25,7 @@ class Ended(NamedTuple):
     failure: Failure | None
     outbox: Outbox | None
     reply: Reply | None = None
-    """Where the response goes besides, if all has gone well."""
+    """Where the response goes too, if all has gone well."""
 
     def tell(self) -> None:
         """Tell the delivery what became of it."""

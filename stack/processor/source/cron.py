@@ -68,7 +68,7 @@ class CronSource:
         self._intake.close()
 
     def close(self, timeout: float) -> None:
-        """Let another replica go on duty."""
+        """Let another replica be active."""
         if self._lock:
             self._lock.close(timeout)
 

@@ -1,4 +1,4 @@
-"""Which of a function's replicas is on duty, where one alone may act: the one that the stack's broker lets.
+"""Which of a function's replicas is active, where one alone may act: the one that the stack's broker lets.
 
 RabbitMQ lets one connection alone consume a queue, and the next one in when that ends, however that comes about.
 """
@@ -24,7 +24,7 @@ from stack.processor.threads import start_thread
 _AGAIN = 1.0
 # Milliseconds: nothing else removes a queue that outlived, with the broker, all who wanted it.
 _UNUSED = {"x-expires": 60_000}
-# Seconds: a holder whose network is cut is off duty, for the broker, after two of these.
+# Seconds: a holder whose network is cut is inactive, for the broker, after two of these.
 _HEARTBEAT = 5
 _LONGEST_DELAY = 15.0
 _ACCESS_REFUSED = 403
@@ -34,7 +34,7 @@ class Lock:
     """Held by one connection at a time, of a broker of one node.
 
     While the broker is away no one can tell who is there: then the one that held it goes on holding it, and one that
-    was refused stays off duty; one that has not reached the broker yet takes itself for the only one.
+    was refused stays inactive; one that has not reached the broker yet takes itself for the only one.
     """
 
     def __init__(self, url: str, queue: str) -> None:
@@ -50,7 +50,7 @@ class Lock:
 
     @property
     def is_held(self) -> bool:
-        """Return whether this replica is on duty."""
+        """Return whether this replica is active."""
         return self._is_held
 
     def claim(self, due: float | None) -> bool:
@@ -128,11 +128,12 @@ _TOKEN_QUEUE = {
 }
 # More than there are messages in the queue: of several the active consumer keeps one.
 _AHEAD = 200
-# Seconds: after which the holder gives the message back, to get it again; for how long it is on duty without; and after
+# Seconds: after which the holder gives the message back, to get it again; for how long it is active without; and after
 # which one that has not got it sends another, should there be none. RabbitMQ takes a node for gone after 7.5 s at the
-# earliest (net_ticktime), a client after 10 s: one that is cut off with too few nodes is off duty before another is on.
+# earliest (net_ticktime), a client after 10 s: one that is cut off with too few nodes is inactive before
+# another is active.
 _RENEWAL, _LEASE, _ANOTHER = 2.0, 6.0, 15.0
-# Seconds for which what is due waits for a replica on duty, and between looks.
+# Seconds for which what is due waits for an active replica, and between looks.
 _LATE, _LOOK = 30.0, 0.02
 # Seconds that a node may take to answer before the next one is tried.
 _CONNECT_SECONDS = 3
@@ -149,7 +150,7 @@ class TokenLock(Lock):
     """Held by one connection at a time, of a broker of several nodes.
 
     Who consumes the queue and is the active consumer gets the message in it, the token, and so learns of it. While no
-    more than half of the nodes are there, no one is on duty.
+    more than half of the nodes are there, no one is active.
     """
 
     def __init__(self, url: str, queue: str) -> None:
@@ -162,13 +163,13 @@ class TokenLock(Lock):
 
     @property
     def is_held(self) -> bool:
-        """Return whether this replica is on duty."""
+        """Return whether this replica is active."""
         return monotonic() - self._seen < _LEASE
 
     def claim(self, due: float | None) -> bool:
-        """Return whether this replica is to run what is due; a moment of the clock waits for one that is on duty.
+        """Return whether this replica is to run what is due; a moment of the clock waits for one that is active.
 
-        Such a moment is noted in the token first: no other replica runs it then, and one that is on duty next runs what
+        Such a moment is noted in the token first: no other replica runs it then, and one that is active next runs what
         was not noted.
         """
         if due is None:
@@ -190,7 +191,7 @@ class TokenLock(Lock):
         return False
 
     def _hold(self, connection: Any) -> None:
-        """Consume the queue while the connection lasts; off duty as soon as it ends, since another is on duty then."""
+        """Consume the queue while the connection lasts; inactive as soon as it ends, since another is active then."""
         channel = self._channel = connection.channel()
         channel.basic_qos(prefetch_count=_AHEAD)
         channel.queue_declare(self._queue, durable=True, arguments=_TOKEN_QUEUE)

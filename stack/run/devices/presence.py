@@ -11,7 +11,7 @@ from stack.run.devices.twin import write_time
 
 # Seconds that a list of devices waits for it.
 _PATIENCE = 2.0
-# What is told of a device, without what is told of it besides.
+# What is told of a device, without the details.
 _KEYS = ("connected", "since", "lastSeen", "reason", "protocol", "address")
 
 # What is told of one that never came.

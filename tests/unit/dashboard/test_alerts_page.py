@@ -58,7 +58,7 @@ def test_page_shows_what_is_watched_and_who_is_told(client: Client, watched: Wor
     for target in ("ann@plant.example", "hooks.plant.example:8443", "chat 42", "secret notify.slack"):
         assert target in page
     assert "a-secret" not in page and "pass-word" not in page
-    assert "The stack itself is watched besides" in page
+    assert "The stack itself is watched too" in page
 
 
 def test_page_says_that_no_one_is_told(client: Client, watched: Workspace) -> None:

@@ -28,7 +28,7 @@ def declared_by(stack: Stack) -> dict[str, Any]:
 
 
 def mend(stack: Stack, ahead: dict[str, Any] | Exception, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what the broker is asked besides."""
+    """Return what else the broker is asked."""
     asked: list[str] = []
 
     def request(_: Broker, method: str, path: str, _document: object = None) -> Any:

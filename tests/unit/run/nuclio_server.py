@@ -1,4 +1,4 @@
-"""A server that answers as Nuclio's own dashboard is documented to, and as Tidegate's does besides."""
+"""A server that answers as Nuclio's own dashboard is documented to, and as Tidegate's does too."""
 
 import json
 import threading

@@ -155,7 +155,7 @@ class MqttSource:
         self._is_watching = self._is_to_take_on = False
         self._client = open_client(trigger, context.function, self._address)
         # A second replica would take the session from the first, and the other way round.
-        self._duty = open_lock(context.function, trigger) if context.function.broker_nodes > 1 else None
+        self._replica_lock = open_lock(context.function, trigger) if context.function.broker_nodes > 1 else None
         self._listen()
 
     def _listen(self) -> None:
@@ -171,8 +171,8 @@ class MqttSource:
     def start(self) -> None:
         """Connect, subscribe, and do so again for ever."""
         self.retries.start()
-        if self._duty:
-            self._duty.start()
+        if self._replica_lock:
+            self._replica_lock.start()
         self._thread = start_thread("mqtt", self._run)
 
     def flush(self) -> None:
@@ -192,8 +192,8 @@ class MqttSource:
         self._loop.call_soon_threadsafe(self._end)
         self._runner.release()
         self._thread.join(timeout)
-        if self._duty:
-            self._duty.close(timeout)
+        if self._replica_lock:
+            self._replica_lock.close(timeout)
 
     def is_current(self, session: int) -> bool:
         """Return whether a connection is the one that there is now, and its messages are still to be handled."""
@@ -221,16 +221,16 @@ class MqttSource:
 
     def _connect(self) -> None:
         """Connect aside: it takes as long as the network takes to say that no one is there."""
-        if not self._is_stopping and self._is_off_duty():
+        if not self._is_stopping and self._is_inactive():
             self._report(State.READY, "")
             self._loop.call_later(_LOOK_SECONDS, self._connect)
         elif not self._is_stopping:
             attempt = self._loop.run_in_executor(None, connect, self._client, self._address)
             attempt.add_done_callback(self._on_attempt)
 
-    def _is_off_duty(self) -> bool:
+    def _is_inactive(self) -> bool:
         """Return whether the session is another replica's."""
-        return self._duty is not None and not self._duty.is_held
+        return self._replica_lock is not None and not self._replica_lock.is_held
 
     def _on_attempt(self, attempt: asyncio.Future[Any]) -> None:
         if error := attempt.exception():
@@ -243,7 +243,7 @@ class MqttSource:
     def _keep_alive(self) -> None:
         """Let paho see to its pings."""
         self._client.loop_misc()
-        if self._client.is_connected() and self._is_off_duty():
+        if self._client.is_connected() and self._is_inactive():
             self._client.disconnect()
         self._loop.call_later(_LOOK_SECONDS, self._keep_alive)
 

@@ -133,7 +133,7 @@ class AmqpDelivery:
     def is_alone(self) -> bool:
         """Return whether it is begun only when all before it is settled, as it may be what ends the worker.
 
-        The broker would deliver again what has failed before it, and the copies of that would live besides.
+        The broker would deliver again what has failed before it, and the copies of that would be there as well.
         """
         return self._is_again or self.message.attempts > 0
 

@@ -1,4 +1,4 @@
-"""The token by which replicas know who is on duty, without a broker."""
+"""The token by which replicas know which of them is active, without a broker."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -82,7 +82,7 @@ def connect(replica: Replica) -> None:
     replica._connection = SimpleNamespace(add_callback_threadsafe=call)
 
 
-def test_the_next_on_duty_runs_what_was_not_noted_and_nothing_else() -> None:
+def test_the_next_active_runs_what_was_not_noted_and_nothing_else() -> None:
     before, after = Replica(), Replica()
     after.get(1, before.write(Token(60.0, "before")))
     connect(after)
@@ -98,7 +98,7 @@ def test_a_moment_at_which_another_notes_it_is_not_run() -> None:
     assert not replica.claim(60.0)
 
 
-def test_without_a_clock_that_all_have_the_one_on_duty_runs() -> None:
+def test_without_a_clock_that_all_have_the_active_one_runs() -> None:
     replica = Replica()
     assert not replica.claim(None)
     replica.get(1, replica.write(Token()))
