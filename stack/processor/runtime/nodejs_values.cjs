@@ -9,6 +9,8 @@ const { inspect } = require('node:util');
 
 const TEXT = 'text/plain';
 const JSON_TYPE = 'application/json';
+// Of what an error came of, how much is told.
+const MOST_CAUSES = 10;
 // What the paths of these files begin with.
 const OWN = path.join(__dirname, 'nodejs');
 
@@ -47,11 +49,15 @@ class Response {
   }
 }
 
-/* Return what is logged with a message as an object. */
+/* Return what is logged with a message as an object; errors, of which JSON has nothing, as their stacks. */
 function toFields(fields) {
   if (fields instanceof Error) return { error: describe(fields).stack };
   const isObject = fields !== null && typeof fields === 'object' && !Array.isArray(fields);
-  return isObject && typeof fields.toJSON !== 'function' ? fields : { value: fields };
+  if (!isObject || typeof fields.toJSON === 'function') return { value: fields };
+  const isError = (value) => value instanceof Error && typeof value.toJSON !== 'function';
+  if (!Object.values(fields).some(isError)) return fields;
+  const show = (value) => (isError(value) ? describe(value).stack : value);
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, show(value)]));
 }
 
 function encode(value) {
@@ -90,15 +96,45 @@ function toTexts(headers) {
 
 // Errors.
 
-/* Return an error's name, its text, and its stack without the frames of this file and of Node.js. */
+/*
+ * Return an error's name, its text, and its stack without the frames of this file and of Node.js, with the stacks of
+ * what it came of: of a connection that failed, that alone says why.
+ */
 function describe(error) {
-  if (!(error instanceof Error)) {
-    const text = typeof error === 'string' ? error : inspect(error);
-    return { name: 'Error', message: text, stack: '' };
+  if (!(error instanceof Error)) return { name: 'Error', message: toText(error), stack: '' };
+  const causes = findCauses(error);
+  const message = String(error.message) || causes.map(({ text }) => text).join('; ');
+  let stack = shortenStack(error);
+  for (const cause of causes) {
+    const line = `Caused by: ${cause.stack}`;
+    // Some libraries put it into the stack themselves.
+    if (!stack.includes(line)) stack += `\n${line}`;
   }
-  const stack = String(error.stack ?? '');
+  return { name: String(error.name), message, stack };
+}
+
+/* Return the text and the stack of each error that one came of, the nearest first. */
+function findCauses(error) {
+  const found = [];
+  const seen = new Set([error]);
+  for (const one of seen) {
+    if (one !== error) {
+      const isError = one instanceof Error;
+      found.push({ text: isError ? String(one.message) : toText(one), stack: isError ? shortenStack(one) : toText(one) });
+    }
+    const nearer = [one?.cause, ...(one instanceof AggregateError ? one.errors : [])];
+    for (const next of nearer) if (next !== undefined && next !== null && seen.size <= MOST_CAUSES) seen.add(next);
+  }
+  return found;
+}
+
+function shortenStack(error) {
   const isOwn = (line) => !/^\s+at /.test(line) || !(line.includes(OWN) || line.includes('node:'));
-  return { name: String(error.name), message: String(error.message), stack: stack.split('\n').filter(isOwn).join('\n') };
+  return String(error.stack ?? '').split('\n').filter(isOwn).join('\n');
+}
+
+function toText(value) {
+  return typeof value === 'string' ? value : inspect(value);
 }
 
 function tell(error) {

@@ -81,6 +81,10 @@ def test_headers_of_other_types_are_texts(outputter: Processor) -> None:
     [
         ("something invalid", "Error in handler: Unknown return mode: something invalid"),
         ("return_error", "some error"),
+        ("return_cause", "Error in handler: fetch failed\nTypeError: fetch failed"),
+        ("return_cause", "Caused by: Error: connect refused"),
+        ("return_cause", "Caused by: { code: 'EHOST' }"),
+        ("return_causes", "Error in handler: refused by ::1; refused by 127.0.0.1\n"),
         ("return_bigint", "BigInt"),
         ("return_bigint_status", "BigInt"),
         ("return_circular_type", "circular"),
@@ -326,6 +330,13 @@ def test_what_is_sent_is_looked_at_before_it_is() -> None:
         *(f"timeout should be seconds, not {value}" for value in ("Infinity", "NaN", "soon", "-1")),
         "250 250",
     ]
+
+
+def test_errors_among_the_fields_of_a_log_are_their_stacks(outputter: Processor) -> None:
+    answer = outputter.ask(body="log_error", X_Nuclio_Log_Level="error")
+    (line,) = json.loads(answer.headers["x-nuclio-logs"])
+    assert re.match(r"Error: inner\n    at (?s:.*)\nCaused by: Error: deeper\n    at ", line["error"])
+    assert line["sensor"] == 7
 
 
 def write(folder: Path, **files: str) -> str:

@@ -39,6 +39,10 @@ const answers = {
     context.logger.error('Error message');
     return [201, 'returned logs'];
   },
+  log_error: (context) => {
+    context.logger.errorWith('It failed', { error: new Error('inner', { cause: new Error('deeper') }), sensor: 7 });
+    return 'logged';
+  },
   log_with: (context) => {
     context.logger.errorWith('Error message', { source: 'rabbit', weight: 7 });
     return [201, 'returned logs with'];
@@ -54,6 +58,12 @@ const answers = {
   return_environment: () => ({ name: process.env.NUCLIO_FUNCTION_NAME, given: process.env.GIVEN, pid: process.pid }),
   return_error: () => {
     throw new Error('some error');
+  },
+  return_cause: () => {
+    throw new TypeError('fetch failed', { cause: new Error('connect refused', { cause: { code: 'EHOST' } }) });
+  },
+  return_causes: () => {
+    throw new AggregateError([new Error('refused by ::1'), 'refused by 127.0.0.1']);
   },
   return_prepared: (context) => {
     context.kept = (context.kept ?? 0) + 1;
