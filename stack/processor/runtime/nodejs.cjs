@@ -75,7 +75,9 @@ socket.on('close', () => process.exit(isStopping ? 0 : 1));
 socket.on('error', () => process.exit(1));
 
 function receive(letter, head, body, number) {
-  if (letter === 'E') waiting.push({ number, event: makeEvent(head, body) });
+  // A copy, as what is read holds other events too: an author may give the memory of a body away, or write into it, or
+  // read numbers from it, which have to be at a multiple of their size.
+  if (letter === 'E') waiting.push({ number, event: makeEvent(head, Buffer.from(body)) });
   else if (letter === 'H') load(head);
   else if (letter === 'I') initialise(head);
   else if (letter === 'A') requests.settle(head, body);

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -315,5 +316,26 @@ def test_event_is_told_as_nuclio_tells_it(tmp_path: Path) -> None:
             {"kind": "cron", "fields": None},
             {"kind": "http", "fields": {}},
         ]
+    finally:
+        process.kill()
+
+
+def test_bodies_have_memory_of_their_own(tmp_path: Path) -> None:
+    """Numbers are read from it in place, and it may be given away, as to a thread."""
+    code = """
+    exports.handler = (context, { body }) => {
+      const [first] = new Float64Array(body.buffer, body.byteOffset, 1);
+      structuredClone(body.buffer, { transfer: [body.buffer] });
+      context.callback(String(first));
+    };
+    """
+    process = load(tmp_path, code)
+    try:
+        for number in range(1, 6):
+            body = struct.pack("=d", number) * 1024
+            process.write(Event(_id="x" * number, body=body, trigger=TriggerInfo("cron", "x")), number)
+        process.flush()
+        frames = read(process)
+        assert [next(frames).body for _ in range(5)] == [b"1", b"2", b"3", b"4", b"5"]
     finally:
         process.kill()
