@@ -124,10 +124,17 @@ shared.devices = openDevices(async (topic, document, timeout) => {
 });
 
 Object.defineProperty(shared, 'outputs', {
+  enumerable: true,
   get() {
-    return openOutputs(outputNames, this[CALL], send, requests);
+    const call = this[CALL];
+    return openOutputs(outputNames, () => isLate(call), send, requests);
   },
 });
+
+/* Return whether an output is used outside of events: that it was taken from, which may be over, and any other. */
+function isLate(call) {
+  return [call, calls.getStore()].every((one) => !one || one.isDone);
+}
 
 /* What an author puts into it is there for every event, whenever that is done; but for a callback of the author's own. */
 function openContext(call) {

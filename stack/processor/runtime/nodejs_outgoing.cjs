@@ -6,7 +6,7 @@
 
 const http = require('node:http');
 
-const { JSON_TYPE, TEXT, encodeMessage, toTexts } = require('./nodejs_values.cjs');
+const { ASKED, JSON_TYPE, TEXT, encodeMessage, toTexts } = require('./nodejs_values.cjs');
 
 // The port of every function's http trigger on the stack's network.
 const PORT = 8080;
@@ -29,11 +29,15 @@ function readBody(type, body) {
 }
 
 class Output {
-  constructor(name, call, send, requests) {
+  #isLate;
+  #dispatch;
+  #requests;
+
+  constructor(name, isLate, send, requests) {
     this.name = name;
-    this.call = call;
-    this.dispatch = send;
-    this.requests = requests;
+    this.#isLate = isLate;
+    this.#dispatch = send;
+    this.#requests = requests;
   }
 
   /* Send a message; with `now` it leaves at once, and the promise that is returned is settled when it has arrived. */
@@ -43,23 +47,23 @@ class Output {
       const known = "key, headers, correlationId, now and the output's placeholders";
       throw new TypeError(`output ${this.name}: send has no option ${foreign}; it has ${known}`);
     }
-    const isLate = !this.call || this.call.isDone;
     const { content, form } = encodeMessage(`output ${this.name}`, body);
-    const head = [isLate, this.name, form, key, toTexts(headers), correlationId, values];
-    if (now) return this.requests.make('send', head, content);
-    this.dispatch('O', head, content);
+    const head = [this.#isLate(), this.name, form, key, toTexts(headers), correlationId, values];
+    if (now) return this.#requests.make('send', head, content);
+    this.#dispatch('O', head, content);
     return undefined;
   }
 }
 
 /*
  * Outputs: what is sent goes to the worker before the outcome of its event, and from there when that is no failure.
- * What is sent later, or by no event, leaves at once.
+ * What is sent later, or by no event, which `isLate` says, leaves at once.
  */
-function openOutputs(names, call, send, requests) {
-  return new Proxy({}, {
-    get(_target, name) {
-      if (typeof name !== 'string' || names.includes(name)) return new Output(name, call, send, requests);
+function openOutputs(names, isLate, send, requests) {
+  const outputs = Object.fromEntries(names.map((name) => [name, new Output(name, isLate, send, requests)]));
+  return new Proxy(outputs, {
+    get(target, name) {
+      if (name in target || typeof name !== 'string' || ASKED.includes(name)) return target[name];
       const known = names.join(', ') || 'none';
       throw new TypeError(`function.yaml has no output '${name}' in spec.outputs; it has ${known}`);
     },

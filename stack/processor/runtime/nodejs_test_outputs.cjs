@@ -7,7 +7,7 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { encodeMessage, toTexts } = require('./nodejs_values.cjs');
+const { ASKED, encodeMessage, toTexts } = require('./nodejs_values.cjs');
 
 // Tidegate's Python, which reads YAML; functions/node_modules/tidegate names it.
 const PYTHON = 'TIDEGATE_PYTHON';
@@ -54,9 +54,6 @@ function fillAddress({ exchange, routingKey, topic }, key, values) {
   if (missing) throw new TypeError(`send() needs ${missing}, for {${missing}} of ${template}`);
   return template.replace(PLACEHOLDER, (_all, name) => String(values[name]));
 }
-
-// What those ask for who show or await an object, and what is no output.
-const ASKED = ['toJSON', 'then'];
 
 /* Return an object that has every output as a property: those of `there`, and else what `open` makes of a name. */
 function openNames(known, there, open) {

@@ -7,6 +7,7 @@
  */
 'use strict';
 
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { randomUUID } = require('node:crypto');
 const path = require('node:path');
 
@@ -37,6 +38,8 @@ const FIELDS = ['body', 'content_type', 'fields', 'headers', ...Object.keys(DEFA
 const STATE = Symbol('state');
 
 const contexts = new WeakMap();
+// What is collected of the event that code is of, whichever context it has its outputs and logger from.
+const collecting = new AsyncLocalStorage();
 let known;
 
 /**
@@ -57,7 +60,7 @@ async function invoke(main, event = {}, options = {}) {
   if (!shared[STATE]) throw new TypeError('context should be one of openContext()');
   const collected = { sent: new SentMessages(), logs: [] };
   const bound = bind(shared, { ...openTools(collected, responses, devices), callback: null });
-  const { value, error, hasFailed } = await run(call, bound, buildEvent(event), timeout);
+  const { value, error, hasFailed } = await collecting.run(collected, run, call, bound, buildEvent(event), timeout);
   if (hasFailed && raises) throw error;
   return describeResult(hasFailed ? fail(error) : answer(value), collected);
 }
@@ -69,15 +72,15 @@ function openContext(userData = {}) {
 }
 
 /* Return what of a context belongs to one event. */
-function openTools({ sent, logs }, responses, devices = {}) {
+function openTools(own, responses, devices = {}) {
   const outputs = findOutputs();
   const logger = {};
   for (const [name, level] of [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']]) {
     logger[name] = logger[`${name}With`] = (message, fields = {}) =>
-      logs.push({ level, message: String(message), ...toFields(fields) });
+      (collecting.getStore() ?? own).logs.push({ level, message: String(message), ...toFields(fields) });
   }
   const send = (name) => (body, options) => {
-    sent.add(buildMessage(outputs, name, body, options));
+    (collecting.getStore() ?? own).sent.add(buildMessage(outputs, name, body, options));
     return options?.now ? Promise.resolve() : undefined;
   };
   const request = async (topic, body = '') => respond(responses, topic, buildMessage(null, '', body).body);

@@ -9,6 +9,8 @@ const { inspect } = require('node:util');
 
 const TEXT = 'text/plain';
 const JSON_TYPE = 'application/json';
+// What those ask for who show or await an object.
+const ASKED = ['toJSON', 'then'];
 // Of what an error came of, how much is told.
 const MOST_CAUSES = 10;
 // What the paths of these files begin with.
@@ -173,6 +175,7 @@ function isModule(file) {
 }
 
 module.exports = {
+  ASKED,
   JSON_TYPE,
   Response,
   TEXT,

@@ -309,7 +309,7 @@ def test_what_is_sent_is_looked_at_before_it_is() -> None:
     const { openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
     const sent = [];
     for (const name of ['correlation_id', 'body']) {
-      const { a } = openOutputs(['a'], null, () => 0);
+      const { a } = openOutputs(['a'], () => true, () => 0);
       try { a.send('x', { [name]: 1 }); } catch (error) { console.log(error.message); }
     }
     const { request, settle } = openRequests((...frame) => sent.push(frame));

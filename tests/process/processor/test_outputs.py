@@ -198,3 +198,48 @@ def test_what_is_sent_now_leaves_whatever_becomes_of_the_event(
     answer = processor.ask("/refused")
     assert answer.status == 200
     assert answer.body.startswith(b"OutputError: the output hook: answered with status 503")
+
+
+KEPT = {
+    "python": """
+def init_context(context):
+    context.user_data.hook = context.outputs.hook
+
+def handler(context, event):
+    context.user_data.hook.send(event.path)
+    if event.path == "/fail":
+        raise ValueError("and so it does not leave")
+    return ""
+""",
+    "nodejs": """
+let first;
+exports.initContext = (context) => { context.userData.hook = context.outputs.hook; };
+exports.handler = (context, event) => {
+  first ??= { ...context };
+  context.userData.hook.send(event.path);
+  first.outputs.hook.send(`first ${event.path}`);
+  if (event.path === '/fail') throw new Error('and so it does not leave');
+  context.callback(JSON.stringify([Object.keys(context.outputs), context.outputs]));
+};
+""",
+}
+
+
+@pytest.mark.parametrize("runtime", KEPT)
+def test_an_output_that_is_kept_goes_with_the_event_that_uses_it(
+    start: Start, tmp_path: Path, hook: Hook, runtime: str
+) -> None:
+    if runtime == "nodejs" and not shutil.which("node"):
+        pytest.skip("Node.js is not here; `invoke test` installs it")
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / ("main.js" if runtime == "nodejs" else "main.py")).write_text(KEPT[runtime])
+    outputs = {"hook": {"kind": "http", "url": f"http://127.0.0.1:{hook.server_port}/x"}}
+    processor = start(str(tmp_path / "user"), runtime=runtime, handler="main:handler", outputs=outputs)
+    for path in ("/a", "/b"):
+        answer = processor.ask(path, X_Correlation_Id="c-1")
+        assert answer.body == (b'[["hook"],{"hook":{"name":"hook"}}]' if runtime == "nodejs" else b"")
+        taken = hook.take()
+        assert [body.decode() for body, _ in taken] == [path, f"first {path}"][: 2 if runtime == "nodejs" else 1]
+        assert {headers["X-Correlation-Id"] for _, headers in taken} == {"c-1"}
+    assert processor.ask("/fail").status == 500
+    assert hook.take() == [], "an event that fails sends nothing"

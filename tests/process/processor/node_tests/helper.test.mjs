@@ -110,6 +110,21 @@ test('what is sent at once stays sent', async () => {
   assert.deepEqual(outputs, { alerts: ['sent'] });
 });
 
+test('outputs and a logger that are kept are those of the event that uses them', async () => {
+  const keeps = {
+    initContext: (context) => { context.userData = { alerts: context.outputs.alerts, logger: context.logger }; },
+    handler: (context, { body }) => {
+      context.userData.alerts.send(body.toString());
+      context.userData.logger.info(`sent ${body}`);
+      context.callback('');
+    },
+  };
+  for (const body of ['a', 'b']) {
+    const { logs, outputs } = await invoke(keeps, { body });
+    assert.deepEqual([outputs.alerts, logs], [[body], [{ level: 'info', message: `sent ${body}` }]]);
+  }
+});
+
 test('a second callback is lost, and warned of', async () => {
   const twice = (context, { body }) => {
     context.callback(body.toString());
