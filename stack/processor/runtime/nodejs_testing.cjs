@@ -165,7 +165,8 @@ function respond(responses, topic, body) {
   const { content, form } = encodeMessage('response', isWhole ? given.body : given);
   const type = isWhole ? given.content_type : form === 'json' ? JSON_TYPE : 'text/plain';
   const answered = type === JSON_TYPE ? readJson(content) : Buffer.from(content);
-  return { body: answered, content_type: type, headers: (isWhole && given.headers) || {}, status_code: 200 };
+  const status = isWhole ? given.status_code : 200;
+  return { body: answered, content_type: type, headers: (isWhole && given.headers) || {}, status_code: status };
 }
 
 function answer(value) {

@@ -6,6 +6,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { inspect } = require('node:util');
+const { isAnyArrayBuffer, isPromise } = require('node:util/types');
 
 const TEXT = 'text/plain';
 const JSON_TYPE = 'application/json';
@@ -82,10 +83,18 @@ function encodeResponse({ body, headers, content_type, status_code, body_encodin
 /* Return what is sent, and in what form: bytes and texts as they are, all else as JSON. */
 function encodeMessage(where, body) {
   if (typeof body === 'string') return { content: body, form: 'text' };
-  if (body instanceof Uint8Array) return { content: Buffer.from(body), form: 'bytes' };
+  if (ArrayBuffer.isView(body) || isAnyArrayBuffer(body)) return { content: copyBytes(body), form: 'bytes' };
+  // JSON would have {} in its place.
+  if (isPromise(body)) throw new TypeError(`${where}: got a promise; send what it comes to, by await`);
   const content = JSON.stringify(body);
   if (content === undefined) throw new TypeError(`${where}: JSON has no ${typeof body}`);
   return { content, form: 'json' };
+}
+
+/* Return the bytes of a Buffer, of another array or view, or of a memory that such have. */
+function copyBytes(body) {
+  const { buffer = body, byteOffset = 0, byteLength } = body;
+  return Buffer.from(Buffer.from(buffer, byteOffset, byteLength));
 }
 
 function toTexts(headers) {

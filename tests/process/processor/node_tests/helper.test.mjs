@@ -55,6 +55,19 @@ test('what is sent to outputs, and logged, is in the result', async () => {
   assert.deepEqual(logs, [{ level: 'warning', message: 'Alert', degrees: 31 }]);
 });
 
+test('bodies are sent as what they are', async () => {
+  const { buffer } = new Uint8Array([1, 2, 3, 4]);
+  const { outputs } = await invoke((context) => {
+    for (const body of [buffer, new DataView(buffer, 1, 2), new Uint16Array(buffer), Buffer.from(buffer, 3)]) {
+      context.outputs.alerts.send(body);
+    }
+    context.callback('');
+  });
+  assert.deepEqual(outputs.alerts.map((one) => [...one]), [[1, 2, 3, 4], [2, 3], [1, 2, 3, 4], [4]]);
+  const promise = invoke(async (context) => context.outputs.alerts.send(Promise.resolve(1)), {}, { raises: true });
+  await assert.rejects(promise, /output alerts: got a promise; send what it comes to, by await/);
+});
+
 test('what no output takes is an error, as in a worker', async () => {
   const send = (name, ...given) => invoke((context) => context.outputs[name].send(...given), {}, { raises: true });
   await assert.rejects(send('alertz', 1), /function.yaml has no output 'alertz' in spec.outputs; it has alerts/);
@@ -162,6 +175,9 @@ test('a request gets the response of its topic', async () => {
   assert.equal(await call('is open'), 'text/plain is open');
   assert.equal(await call({ state: 1 }), 'application/json {"state":1}');
   assert.equal(await call((body) => `open: ${body.open}`), 'text/plain open: true');
+  const status = async (context) => context.callback([200, String((await context.request('a')).status_code)]);
+  const away = (context) => new context.Response('is away', null, 'text/plain', 404);
+  assert.equal((await invoke(status, {}, { responses: { a: away(openContext()) } })).body, '404');
   await assert.rejects(invoke(ask, {}, { raises: true }), { name: 'TimeoutError', message: /plant\/pump\/cmd/ });
 });
 
