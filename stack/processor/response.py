@@ -17,6 +17,8 @@ from nuclio_sdk.json_encoder import Encoder
 
 _TEXT, _JSON, _BYTES = "text/plain", "application/json", "application/octet-stream"
 _encode_json = Encoder().encode
+# What makes JSON of numbers and arrays of NumPy, and of times, those of pandas too.
+_TO_JSON = ("tolist", "isoformat")
 # The header that names a file to be sent.
 FILE_PATH = "x-nuclio-filestream-path"
 _DELETE = "x-nuclio-filestream-delete-after-send"
@@ -54,6 +56,24 @@ class Stream(NamedTuple):
     pieces: Generator[Any] | AsyncGenerator[Any]
 
 
+class _StrictEncoder(Encoder):  # type: ignore[misc]
+    """Refuses what JSON does not have: nuclio-sdk's own encoder would send its text, as Python writes it."""
+
+    def default(self, value: Any) -> Any:
+        """Return what a value is to JSON.
+
+        Raises:
+            TypeError: it is nothing.
+        """
+        for name in _TO_JSON:
+            if callable(convert := getattr(value, name, None)):
+                return convert()
+        raise TypeError(f"JSON has no {type(value).__name__}; send a number, a text, or a dict or list of them")
+
+
+_encode_strictly = _StrictEncoder().encode
+
+
 def encode_body(body: Any) -> tuple[bytes, str]:
     """Return a body as it is sent, and its content type: bytes and texts as they are, all else as JSON.
 
@@ -64,7 +84,7 @@ def encode_body(body: Any) -> tuple[bytes, str]:
         return str.encode(body), _TEXT
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body), _BYTES
-    return _encode_json(body).encode(), _JSON
+    return _encode_strictly(body).encode(), _JSON
 
 
 # Characters of a wrong value that an error shows.

@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+from array import array
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -277,6 +279,8 @@ def test_one_that_cannot_be_sent_at_once_says_so() -> None:
         (lambda o: o.levels.send("x", level="a.b"), ValueError, "got level='a.b', which is no word of a routing key"),
         (lambda o: o.levels.send("x", level=""), ValueError, "is no word of a routing key"),
         (lambda o: o.command.send("x", id=1, name=2), TypeError, "got 'name', which is no placeholder"),
+        (lambda o: o.logs.send({1, 2}), TypeError, "JSON has no set; send a number, a text"),
+        (lambda o: o.logs.send({"a": b"x"}), TypeError, "JSON has no bytes"),
         (lambda o: o.logs.send("x", key="k"), TypeError, "which only a rabbit-mq output with an exchange takes"),
     ],
 )
@@ -344,6 +348,9 @@ def test_bodies_are_sent_as_what_they_are() -> None:
     assert encode_body(b"\x00") == (b"\x00", "application/octet-stream")
     assert encode_body("é") == ("é".encode(), "text/plain")
     assert encode_body([1, {"a": None}]) == (b'[1, {"a": null}]', "application/json")
+    # NumPy has numbers and arrays with the same method.
+    assert encode_body({"a": array("d", [1.5])})[0] == b'{"a": [1.5]}'
+    assert encode_body([datetime(2026, 1, 31, 10)])[0] == b'["2026-01-31T10:00:00"]'
 
 
 def test_a_wakeup_does_not_wait_for_a_batch_to_be_full() -> None:
