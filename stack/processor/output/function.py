@@ -5,7 +5,7 @@ from http.client import HTTPException
 from nuclio_sdk import Event, Platform
 
 from stack.processor.configuration import Function, Output
-from stack.processor.output.message import OutputError, OutputMessage, describe_message
+from stack.processor.output.message import OutputError, OutputMessage, describe_request
 from stack.processor.output.target import Target
 
 _TIMEOUT = 30.0
@@ -18,7 +18,7 @@ def open_target(output: Output, function: Function) -> Target:
     name, path, timeout = attributes.text("name"), attributes.text("path", "/"), attributes.seconds("timeout", _TIMEOUT)
 
     def call(message: OutputMessage) -> None:
-        headers = describe_message(message)
+        headers = describe_request(message)
         event = Event(body=message.body, content_type=message.content_type, headers=headers, method="POST", path=path)
         try:
             answer = platform.call_function(name, event, timeout=timeout)

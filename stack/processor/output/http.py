@@ -7,7 +7,7 @@ from typing import Any
 import urllib3
 
 from stack.processor.configuration import Function, Output
-from stack.processor.output.message import OutputError, OutputMessage, describe_message
+from stack.processor.output.message import OutputError, OutputMessage, describe_request
 from stack.processor.output.target import Target
 
 _TIMEOUT = 10.0
@@ -31,7 +31,7 @@ def open_target(output: Output, _function: Function) -> Target:
 
     def call(message: OutputMessage) -> None:
         try:
-            own: Any = describe_message(message, headers)
+            own: Any = describe_request(message, headers)
             answer = request(body=message.body, headers=own)
             said = _read(answer, monotonic() + timeout)
         except urllib3.exceptions.HTTPError as error:

@@ -11,6 +11,8 @@ _JSON, _TEXT = "application/json", "text/plain"
 # W3C Trace Context: version, trace, span and flags of a traceparent.
 TRACE_HEADER, _TRACE_VERSION, _NOT_SAMPLED = "traceparent", "00", "00"
 _TRACE_DIGITS, _SPAN_DIGITS = 32, 16
+# Headers of HTTP that are of one connection, or of one body.
+_OWN = frozenset(("connection", "content-length", "expect", "host", "keep-alive", "te", "transfer-encoding", "upgrade"))
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -51,6 +53,12 @@ def describe_message(message: OutputMessage, configured: Mapping[str, str] | Non
             first = found.get(name.lower(), (name,))[0]
             found[name.lower()] = (first, _encode_value(value))
     return dict(found.values())
+
+
+def describe_request(message: OutputMessage, configured: Mapping[str, str] | None = None) -> dict[str, str | bytes]:
+    """Return the same without what a client says of its own connection and body: a handler may pass an event's on."""
+    own = message._replace(headers={name: one for name, one in message.headers.items() if name.lower() not in _OWN})
+    return describe_message(own, configured)
 
 
 def _encode_value(value: str) -> str | bytes:

@@ -100,7 +100,8 @@ class Sender:
                         await _call(target, target.call, message)
                         outbox.note_sent()
             except Exception as error:
-                outbox.note_failure(str(error) if isinstance(error, OutputError) else repr(error))
+                known = isinstance(error, OutputError)
+                outbox.note_failure(str(error) if known else f"the output {message.output}: {error!r}")
                 continue
             if self._publisher:
                 self._publisher.publish([outbox])

@@ -13,6 +13,8 @@ const PORT = 8080;
 const CALL = Symbol('call');
 // Requests that are made at a time; others wait for one of them.
 const MOST_REQUESTS = 100;
+// Headers that are of one connection, or of one body; an author may pass an event's on.
+const OWN = ['connection', 'content-length', 'expect', 'host', 'keep-alive', 'te', 'transfer-encoding', 'upgrade'];
 // What has a meaning in Python's `send` alone.
 const PYTHONS = ['body', 'correlation_id', 'self'];
 
@@ -121,22 +123,35 @@ class Platform {
   call_function(name, event = {}, { timeout = 0 } = {}) {
     const { body = '', method, path = '/', headers = {} } = event;
     const { content, form } = encodeMessage(`call of ${name}`, body);
-    const own = { 'Content-Type': event.content_type ?? TYPES[form], 'X-Nuclio-Target': name, ...toTexts(headers) };
+    const given = Object.entries(toTexts(headers) ?? {}).filter(([header]) => !OWN.includes(header.toLowerCase()));
+    const common = { 'Content-Type': event.content_type ?? TYPES[form], 'X-Nuclio-Target': name };
     return new Promise((resolve, reject) => {
       const request = http.request({
         agent: false,
-        headers: own,
+        headers: { ...common, ...Object.fromEntries(given) },
         host: `nuclio-${this.namespace}-${name}`,
         method: method ?? (content.length ? 'POST' : 'GET'),
-        path,
+        // That of an event is decoded.
+        path: path.replace(/[^!-~]+/g, encodeURIComponent),
         port: PORT,
         signal: timeout ? AbortSignal.timeout(timeout * 1000) : undefined,
       });
-      request.on('error', reject);
-      request.on('response', (response) => collect(response).then(resolve, reject));
+      const fail = (error) => reject(explain(name, timeout, error));
+      request.on('error', fail);
+      request.on('response', (response) => collect(response).then(resolve, fail));
       request.end(content);
     });
   }
+}
+
+/* Return an error that says which function could not be called, and why. */
+function explain(name, timeout, error) {
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') {
+    const late = new Error(`the function ${name} has not answered within ${timeout} s`, { cause: error });
+    return Object.assign(late, { name: 'TimeoutError' });
+  }
+  const failed = new Error(`the function ${name} cannot be called: ${error.message}`, { cause: error });
+  return Object.assign(failed, { code: error.code });
 }
 
 async function collect(response) {

@@ -332,6 +332,38 @@ def test_what_is_sent_is_looked_at_before_it_is() -> None:
     ]
 
 
+def test_a_call_of_a_function_has_headers_and_a_path_of_its_own_and_says_why_it_failed() -> None:
+    code = """
+    const http = require('node:http');
+    const server = http.createServer((request, response) => {
+      request.on('data', () => 0).on('end', () => {
+        if (request.url === '/never') return;
+        response.end(JSON.stringify([request.url, request.headers]));
+      });
+    }).listen(0, '127.0.0.1', async () => {
+      const { port } = server.address();
+      const { request } = http;
+      http.request = (options) => request({ ...options, host: '127.0.0.1', port });
+      const { Platform } = require('./nodejs_outgoing.cjs');
+      const call = (event, options) => new Platform('nuclio').call_function('scorer', event, options);
+      const headers = { Host: 'elsewhere', 'content-length': '1000', Connection: 'close', 'X-Own': 'ü' };
+      const { body } = await call({ body: 'x', headers, path: '/grün/a b?x=%20' });
+      const [url, seen] = JSON.parse(body);
+      console.log(url, seen.host === `127.0.0.1:${port}`, seen['content-length']);
+      await call({ path: '/never' }, { timeout: 0.2 }).catch(({ name, message }) => console.log(`${name}: ${message}`));
+      server.close();
+      server.closeAllConnections();
+      await call().catch(({ code, message }) => console.log(message, code));
+    });
+    """
+    runtime = ROOT / "stack" / "processor" / "runtime"
+    ran = subprocess.run(["node", "-e", code], cwd=runtime, capture_output=True, text=True, check=False, timeout=30)
+    first, late, gone, *_ = ran.stdout.splitlines()
+    assert first == "/gr%C3%BCn/a%20b?x=%20 true 1"
+    assert late == "TimeoutError: the function scorer has not answered within 0.2 s"
+    assert re.fullmatch(r"the function scorer cannot be called: connect ECONNREFUSED .* ECONNREFUSED", gone)
+
+
 def test_errors_among_the_fields_of_a_log_are_their_stacks(outputter: Processor) -> None:
     answer = outputter.ask(body="log_error", X_Nuclio_Log_Level="error")
     (line,) = json.loads(answer.headers["x-nuclio-logs"])

@@ -13,10 +13,12 @@ import pytest
 
 from stack.processor.configuration import Function, parse_function
 from stack.processor.output.message import OutputError, OutputMessage, describe_message
-from stack.processor.output.sender import _call
+from stack.processor.output.outbox import Cause, Outbox, OutputSet
+from stack.processor.output.sender import Sender, _call
 from stack.processor.output.target import Target, open_targets
 
 MESSAGE = OutputMessage("hook", b"x", "text/plain", "", {}, "id", "c")
+FUNCTION = parse_function({}, secrets=Path("/nowhere"), folder=Path())
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 
 
@@ -105,3 +107,27 @@ def test_headers_of_a_message_replace_those_of_its_output_in_any_case() -> None:
     for header in (b"content-type: text/csv", b"x-own: 1", b"x-both: message", b"x-city: " + "東京".encode()):
         assert head.count(header.split(b":")[0] + b":") == 1 and header in head
     assert describe_message(MESSAGE._replace(headers={"X": "é"}))["X"] == "é"
+
+
+def test_headers_of_an_event_that_is_passed_on_are_not_those_of_the_call() -> None:
+    service = Service(lambda connection: connection.sendall(OK % (0, b"")))
+    passed_on = {"Content-Length": "1000", "transfer-encoding": "chunked", "Host": "elsewhere", "X-Own": "1"}
+    call(open_target(service.url), MESSAGE._replace(headers=passed_on))
+    head = service.heads[0].lower()
+    assert b"content-length: 1\r\n" in head and b"x-own: 1" in head
+    assert b"transfer-encoding" not in head and b"elsewhere" not in head
+
+
+def test_one_that_http_cannot_say_names_its_output() -> None:
+    target = open_target("http://127.0.0.1:9/")
+    sender = Sender(FUNCTION, {"hook": target})
+    outputs = OutputSet(FUNCTION, {"hook": target}, sender)
+    sender.start()
+    try:
+        outbox = Outbox(outputs, Cause(""))
+        outbox.add("hook", "x", headers={"X-Ü": "1"})
+        with pytest.raises(OutputError, match="the output hook: UnicodeEncodeError"):
+            outputs.send_now(outbox)
+    finally:
+        sender.close(5)
+        sender._loop.close()
