@@ -121,6 +121,8 @@ _NEEDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "s3": ((), ("s3Bucket", "s3ItemKey")),
 }
 
+# The command that makes those after it run once the function's files are there.
+POST_COPY = "@nuclio.postCopy"
 _LINE_ENDS = str.maketrans("", "", "\r\n")
 
 
@@ -204,6 +206,13 @@ class Build(NuclioDocument):
     def _permitted(cls, value: list[str]) -> list[str]:
         split_flags(value)
         return value
+
+    @property
+    def runs_after_copy(self) -> bool:
+        """Return whether something runs once the function's files are there, and may make or change some."""
+        if not self.commands:
+            return bool(self.directives.post_copy)
+        return POST_COPY in (command.strip() for command in self.commands)
 
     @property
     def source(self) -> bytes:

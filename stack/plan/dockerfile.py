@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from stack.config.build import Build, Directive
+from stack.config.build import POST_COPY, Build, Directive
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
 from stack.plan.base_image import BaseImage, Kind
 from stack.plan.function import FunctionPlan, inline_source, processor_document
@@ -13,8 +13,6 @@ from stack.plan.image import RUNTIME_LABEL, VERSION_LABEL, WANTED_LABEL
 from stack.plan.runtime.python import LOWEST
 from stack.plan.template import fill
 
-# The command that makes those after it run once the function's files are there.
-POST_COPY = "@nuclio.postCopy"
 # A check is a process in the container, and takes as much of the machine as half a start: twenty functions that start
 # together would do little else if they were checked more often. Who waits for a start asks the function itself.
 HEALTH_CHECK = (

@@ -235,7 +235,9 @@ def _find_handler(function: Function) -> str:
     if spec.build.function_source_code:
         return spec.handler or "main:handler"
     if spec.handler:
-        _require_module(function, spec.handler, modules)
+        # What is run in the build may make the file, such as a compiler of TypeScript.
+        if not spec.build.runs_after_copy:
+            _require_module(function, spec.handler, modules)
         return spec.handler
     top = [posixpath.splitext(path)[0] for path in modules if "/" not in path and not path.startswith(files.tests)]
     candidates = [name for name in ("main", function.name) if name in top] or (top if len(top) == 1 else [])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stack.config.build import POST_COPY
 from stack.config.document import write_compact
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, FunctionConfig
 from stack.config.settings import Settings
@@ -16,7 +17,6 @@ from stack.config.trigger.registry import Trigger
 from stack.contract import HTTP
 from stack.errors import FunctionError
 from stack.plan.code_entry import Kind, find_origin, runs_as_is
-from stack.plan.dockerfile import POST_COPY
 from stack.plan.function import (
     FunctionPlan,
     complete_function,

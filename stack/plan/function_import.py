@@ -14,13 +14,13 @@ from typing import Any
 
 import yaml
 
+from stack.config.build import POST_COPY
 from stack.config.document import collect, drop_unknown, parse_model, write_compact
 from stack.config.function import FunctionConfig, Spec, check_name
 from stack.config.inline import find_handler
 from stack.config.source import FILE, IGNORED_FOLDERS
 from stack.errors import ConfigError, FunctionError
 from stack.plan.broker_rewrite import review_brokers
-from stack.plan.dockerfile import POST_COPY
 from stack.plan.runtime.registry import find_runtime
 from stack.plan.runtime.runtime import Runtime
 

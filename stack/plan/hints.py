@@ -3,8 +3,9 @@
 import posixpath
 import re
 
+from stack.config.build import POST_COPY
 from stack.plan.code_entry import runs_as_is
-from stack.plan.dockerfile import POST_COPY, split_commands
+from stack.plan.dockerfile import split_commands
 from stack.plan.function import FunctionPlan
 from stack.plan.runtime.python import LOWEST
 

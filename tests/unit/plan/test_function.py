@@ -64,6 +64,20 @@ def test_handler_is_missing(files: tuple[str, ...], handler: str, problem: str) 
     assert found.startswith(f"functions/thermo/function.yaml: {problem}")
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        {"commands": ["npm install -g typescript", " @nuclio.postCopy", "cd /opt/nuclio && tsc"]},
+        {"directives": {"postCopy": [{"kind": "RUN", "value": "cd /opt/nuclio && tsc"}]}},
+    ],
+)
+def test_handler_may_be_made_by_what_runs_in_the_build(build: dict[str, Any]) -> None:
+    made = make_plan(files=("main.ts",), runtime="nodejs", handler="dist/main:handler", build=build)
+    assert made.handler == "dist/main:handler"
+    with pytest.raises(ConfigError, match=r"needs dist/main\.js"):
+        make_plan(files=("main.ts",), runtime="nodejs", handler="dist/main:handler", build={"commands": ["tsc"]})
+
+
 def test_inline_source_needs_no_file() -> None:
     assert make_plan(files=(), build={"functionSourceCode": "YQ=="}).handler == "main:handler"
 
