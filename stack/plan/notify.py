@@ -9,6 +9,7 @@ from stack.config.notify import Channel, Mute, Notify, Route, list_days
 from stack.config.settings import FILE, Settings
 from stack.contract import ESCALATION, OWN_LABELS, parse_duration
 from stack.errors import ConfigError
+from stack.plan.alert import escape_pattern
 from stack.plan.image import BaseImages, digest
 from stack.plan.secret import Vault
 from stack.plan.template import fill, write_yaml
@@ -146,12 +147,17 @@ def _describe_route(route: Route) -> dict[str, Any]:
 
 
 def _match(name: str, value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'{name}="{escaped}"'
+    return f"{name}={_quote(value)}"
 
 
 def _match_any(name: str, values: Sequence[str]) -> str:
-    return f'{name}=~"{"|".join(values)}"'
+    # Alertmanager has a list of values as a regular expression only; names of messages' alerts may have any sign.
+    return f"{name}=~{_quote('|'.join(map(escape_pattern, values)))}"
+
+
+def _quote(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _describe_mute(mute: Mute) -> dict[str, Any]:

@@ -47,6 +47,11 @@ def test_a_route_without_channels_tells_no_one() -> None:
     assert first == {"receiver": "/no-one", "matchers": ['a="x\\"y"']}
 
 
+def test_names_of_alerts_are_no_patterns() -> None:
+    first, *_ = find_routes(routes=[{"alerts": ["a.b", 'pump (1) "x"', "c"]}])
+    assert first["matchers"] == ['alertname=~"a\\\\.b|pump \\\\(1\\\\) \\"x\\"|c"']
+
+
 @pytest.mark.parametrize(
     ("times", "expected"),
     [
