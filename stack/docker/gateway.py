@@ -52,8 +52,11 @@ class Traffic:
     addresses: frozenset[str] = frozenset()
 
 
-def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
-    """Have the gateway, if it runs, read its configuration again where it has another; no request fails by it."""
+def settle_gateway(engine: Engine, settings: Settings, files: Files, *, is_ending: bool = False) -> None:
+    """Have the gateway, if it runs, read its configuration again where it has another; no request fails by it.
+
+    One that ends, since another takes its place, need not, and may lack what that one has, such as a certificate.
+    """
     wanted = find_version(files)
     if _read_version(settings) in ("", wanted):
         return
@@ -67,8 +70,13 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
         except StackError as error:
             console.warn(f"The gateways go on with their older configuration: {error}")
             return
-    else:
+    elif not is_ending:
         engine.signal(running[0], _REREAD)
+    if not is_ending:
+        _await_version(settings, wanted)
+
+
+def _await_version(settings: Settings, wanted: str) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while _read_version(settings) != wanted:
         if time.monotonic() > deadline:

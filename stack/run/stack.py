@@ -40,10 +40,11 @@ _AUTHORITY_SOON = timedelta(days=365)
 
 
 def write_stack(
-    stack: Stack, inputs: Inputs, own: Collection[str] = (), *, files: Files | None = None
+    stack: Stack, inputs: Inputs, own: Collection[str] = (), *, files: Files | None = None, starts_gateway: bool = False
 ) -> tuple[str, ...]:
     """Write the tree, rendered here if not before, and have the gateway go by it; return the paths that changed.
 
+    Where a gateway is about to be started in the place of one that runs, that one is left as it is.
     Alerts and channels are written of `files` alone, which were checked: their programs would not start with a mistake.
     What the containers mount of functions that are being deployed, other than one's own, is left to who does it.
     """
@@ -73,7 +74,7 @@ def write_stack(
         write_bridge_authorities(stack.workspace, secure)
     changed = write_tree(stack.workspace, files, theirs)
     settle_accounts(stack, before, files[ACCOUNTS])
-    settle_gateway(stack.engine, stack.settings, files)
+    settle_gateway(stack.engine, stack.settings, files, is_ending=starts_gateway)
     return changed
 
 

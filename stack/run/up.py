@@ -248,7 +248,7 @@ def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_rules(stack, found.files)
     for text in (*list_unknown(stack.alerts, stack.settings.data), *find_rings(stack.settings.bridge)):
         console.warn(text)
-    write_stack(stack, stack.inputs, files=found.files)
+    write_stack(stack, stack.inputs, files=found.files, starts_gateway=GATEWAY in found.changing)
     if found.edits and not is_new:
         console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")
     for change in found.changes if found.containers else ():

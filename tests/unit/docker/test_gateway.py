@@ -1,6 +1,12 @@
-"""What is read of the gateway's statistics."""
+"""What is read of the gateway's statistics, and when it reads its configuration again."""
 
-from stack.docker.gateway import Traffic, read_traffic
+from unittest.mock import Mock
+
+import pytest
+
+from stack.config.settings import Settings
+from stack.docker import gateway
+from stack.docker.gateway import Traffic, read_traffic, settle_gateway
 
 STATS = """# pxname,svname,qcur,scur,status,addr,
 control,FRONTEND,,1,OPEN,,
@@ -19,3 +25,12 @@ function-none,BACKEND,0,0,UP,,
 def test_requests_that_wait_count_once_and_who_is_down_gets_none() -> None:
     traffic = read_traffic(STATS)
     assert traffic == {"one": Traffic(6, frozenset({"10.0.0.2", "10.0.0.4"})), "none": Traffic()}
+
+
+def test_one_that_ends_does_not_have_to_take_another_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no certificate where there is to be TLS, and would be waited for in vain."""
+    monkeypatch.setattr(gateway, "_read_version", lambda _: "older")
+    monkeypatch.setattr(gateway, "find_version", lambda _: "newer")
+    engine = Mock(is_swarm=False, **{"listed.return_value": [Mock(service="gateway", is_running=True)]})
+    settle_gateway(engine, Settings(), {}, is_ending=True)
+    engine.signal.assert_not_called()
