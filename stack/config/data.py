@@ -18,6 +18,8 @@ LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _PLACE = re.compile(r"\{([^}]*)\}")
 _HEADER = "header."
+# VictoriaMetrics passes over a series with more than 40, some of which are ours.
+_MOST_LABELS = 30
 # Of a metric that no one names, at a topic that ends with a wildcard.
 READING = "reading"
 _LEAST = "64Mi"
@@ -67,7 +69,7 @@ class KeepRule(Document):
     """Where the number is: the body, or {json: /t}."""
     values: dict[str, Pointer] = {}
     """Several of one JSON body, each metric with its JSON pointer, instead of metric and value."""
-    labels: dict[str, str | FromJson] = {}
+    labels: Annotated[dict[str, str | FromJson], Field(max_length=_MOST_LABELS)] = {}
     """What tells series apart: a text in which {2} is the second level of the topic, or header.NAME, or {json: /id}.
     Where left out, the topic is the label."""
     time: str = ""

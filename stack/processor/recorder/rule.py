@@ -17,11 +17,14 @@ from nuclio_sdk import Event
 from stack.contract import MQTT_EXCHANGE, RESPONSES, SHOVELLED, TAKEN, to_topic
 from stack.processor.recorder.pattern import HEADER, compile_filter, fill_label
 
-# Seconds since 1970 from which on a number is no count of something else, and milliseconds likewise.
-_SECONDS, _MILLISECONDS = 1e8, 1e11
+# Seconds since 1970 from which on a number is no count of something else. What is less than the first number of a pair
+# has the second one as its milliseconds: seconds, milliseconds, microseconds, nanoseconds.
+_SECONDS, _UNITS = 1e8, ((1e11, 1e3), (1e14, 1.0), (1e17, 1e-3), (1e20, 1e-6))
 # Keys of a JSON object under which its time is looked for, and how far ahead a clock may be, in milliseconds.
 _TIMES, _AHEAD = ("timestamp", "time", "ts"), 3_600_000
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+# Bytes that a label may have for VictoriaMetrics; a character has four at most.
+_LONGEST_LABEL = 4096
 # Characters of a body that an error shows, and series of which what stands before the number is remembered.
 _SHOWN, _REMEMBERED = 100, 100_000
 
@@ -95,6 +98,13 @@ def _name_field(path: str) -> str:
 
 
 def _write_label(name: str, value: str) -> str:
+    """Write a label.
+
+    Raises:
+        NoReadingError: it is longer than the store takes, which passes over such a series without a word.
+    """
+    if len(value) > _LONGEST_LABEL // 4 and len(value.encode(errors="replace")) > _LONGEST_LABEL:
+        raise NoReadingError(f"the label {name} has more than {_LONGEST_LABEL:,} bytes: {value[:_SHOWN]}…")
     return f'{name}="{value.translate(_ESCAPES)}"'
 
 
@@ -190,13 +200,14 @@ class Message:
         else:
             found = self._guess_time()
         if found is None and place:
-            raise NoReadingError(f"{place} is no time: seconds or milliseconds since 1970, or as 2026-11-29T03:00:00Z")
+            raise NoReadingError(f"{place} is no time: a number since 1970, or as 2026-11-29T03:00:00Z")
         if found is None:
             return self._find_taken()
         latest = self.arrived * 1000
         if found > latest + _AHEAD or found < latest - self.retention * 1000:
             what = "in the future" if found > latest else "longer ago than readings are kept"
-            raise NoReadingError(f"its time is {what}: {found / 1000:.0f} seconds since 1970")
+            zone = "; one without a zone is taken as UTC" if found > latest else ""
+            raise NoReadingError(f"its time is {what}: {found / 1000:.0f} seconds since 1970{zone}")
         return found
 
     def show(self, value: Any) -> str:
@@ -283,15 +294,21 @@ def _to_number(value: Any) -> str | None:
     if not isinstance(value, int | float | str | bytes):
         return None
     try:
-        number = float(value)
+        text = value.encode() if isinstance(value, str) else value
+        number = float(text)
     except (ValueError, OverflowError):
         return None
-    return repr(number) if math.isfinite(number) else None
+    # To Python alone is 1_000 a number.
+    is_name = isinstance(text, bytes) and b"_" in text
+    return repr(number) if math.isfinite(number) and not is_name else None
 
 
 def _to_time(value: Any) -> int | None:
     """Return a time in milliseconds since 1970; None for what is none."""
     if isinstance(value, str) and not _to_number(value):
+        # All readings of a day would be of one time.
+        if len(value) <= len("2026-11-29"):
+            return None
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -301,7 +318,7 @@ def _to_time(value: Any) -> int | None:
     number = float(text) if text else 0.0
     if number < _SECONDS:
         return None
-    return int(number if number >= _MILLISECONDS else number * 1000)
+    return round(number * next((unit for bound, unit in _UNITS if number < bound), 1.0))
 
 
 # The rules for messages of a topic, each with the labels that it gives them, where these need no message.

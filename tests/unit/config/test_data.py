@@ -57,6 +57,7 @@ def test_name_of_readings(rule: dict[str, Any], name: str, takes_all: bool) -> N
         ({"keep": [{"topic": "a", "values": {"b c": "/t"}}]}, "should be a name of letters"),
         ({"keep": [{"topic": "a", "metric": "m", "values": {"b": "/t"}}]}, "have no place beside it"),
         ({"keep": [{"topic": "a", "labels": {"__x": "y"}}]}, "'__x' is no label"),
+        ({"keep": [{"topic": "a", "labels": {f"x{n}": "y" for n in range(31)}}]}, "labels: "),
         ({"keep": [{"topic": "a", "labels": {"x": "{0}"}}]}, "{0} should be the number of a level"),
         ({"keep": [{"topic": "a", "labels": {"x": "{level}"}}]}, "{level} should be the number of a level"),
         ({"keep": [{"topic": "a", "time": "ts"}]}, "should be a JSON pointer such as /ts, or such as header.time"),

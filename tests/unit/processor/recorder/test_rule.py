@@ -40,7 +40,9 @@ def test_number_in_the_body(body: Any, number: str) -> None:
     assert write(body) == [f"t{{}} {number} {MS}\n"]
 
 
-@pytest.mark.parametrize("body", [b"warm", b"", b"nan", b"inf", b"1e999", b"\xff", b"{}", b"[1]", {"t": 1}])
+@pytest.mark.parametrize(
+    "body", [b"warm", b"", b"nan", b"inf", b"1e999", b"1_000", "1_000", b"\xff", b"{}", b"[1]", {"t": 1}]
+)
 def test_what_is_no_number_is_told(body: Any) -> None:
     with pytest.raises(NoReadingError, match="the body is no number"):
         write(body)
@@ -107,6 +109,10 @@ def test_labels() -> None:
         ({"time": "2027-01-15T07:59:00Z"}, MS - 60_000),
         ({"time": "2027-01-15T08:59:00+01:00"}, MS - 60_000),
         ({"time": "2027-01-15T07:59:00"}, MS - 60_000),
+        ({"ts": (MS - 5) * 1000}, MS - 5),
+        ({"ts": (MS - 5) * 1_000_000}, MS - 5),
+        # Many readings are of one day.
+        ({"time": "2027-01-15"}, MS),
         # What counts something else is no time.
         ({"time": 12}, MS),
         ({"time": "noon"}, MS),
@@ -138,6 +144,17 @@ def test_time_of_a_message_over_a_bridge_is_when_it_was_taken_first() -> None:
 def test_time_that_cannot_be_kept(seconds: float, reason: str) -> None:
     with pytest.raises(NoReadingError, match=reason):
         write({"t": 1, "ts": NOW + seconds}, values={"t": "/t"}, retention=30 * 86400)
+
+
+def test_a_time_without_a_zone_is_told_of() -> None:
+    with pytest.raises(NoReadingError, match=r"in the future: .*; one without a zone is taken as UTC"):
+        write({"t": 1, "time": "2027-01-15T17:00:00"}, values={"t": "/t"})
+
+
+def test_a_label_that_the_store_would_not_take_is_told() -> None:
+    with pytest.raises(NoReadingError, match="the label id has more than 4,096 bytes: ééé"):
+        write({"t": 1, "id": "é" * 2049}, values={"t": "/t"}, labels={"id": {"json": "/id"}})
+    assert write({"t": 1, "id": "é" * 2048}, values={"t": "/t"}, labels={"id": {"json": "/id"}})
 
 
 @pytest.mark.parametrize(
