@@ -143,7 +143,8 @@ def _read_table(stack: Stack, table: Table) -> Iterator[NewDevice]:
 
 def _read_rows(table: Table) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
     try:
-        reader = csv.DictReader(io.StringIO(table.text, newline=""), strict=True)
+        text = io.StringIO(table.text, newline="")
+        reader = csv.DictReader(text, strict=True, delimiter=_find_delimiter(table.text))
         columns = reader.fieldnames or ()
         if unknown := [one for one in columns if not _is_column(one)] or ([] if _NAME in columns else ["no name"]):
             known = f"{_NAME}, {_TYPE}, {_TOPICS}, {', '.join((*_LISTS, *_TEXTS))} and labels such as {_LABEL}site"
@@ -154,6 +155,12 @@ def _read_rows(table: Table) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
             yield reader.line_num, row
     except csv.Error as error:
         raise ConfigError([f"{table.name}: is no table of CSV: {error}."]) from error
+
+
+def _find_delimiter(text: str) -> str:
+    """Return what is between columns: spreadsheets write semicolons where numbers have commas in them."""
+    first = text.partition("\n")[0]
+    return next((one for one in ",;\t" if one in first), ",")
 
 
 def _read_text(file: Path) -> str:

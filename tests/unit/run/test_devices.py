@@ -308,6 +308,14 @@ def test_a_table_is_imported_and_exported(workspace: Path, capsys: pytest.Captur
         order("import", str(table), output=str(workspace / "more.csv"))
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_of_a_spreadsheet_is_imported(workspace: Path, mark: str) -> None:
+    rows = (("name", "type", "label.site"), ("a", "sensor", "1,5 m"))
+    (workspace / "a.csv").write_text("\r\n".join(map(mark.join, rows)), "utf-8-sig")
+    order("import", str(workspace / "a.csv"), output=str(workspace / "words.csv"))
+    assert load_registry(Workspace(workspace)).devices["a"].device.labels == {"site": "1,5 m"}
+
+
 def test_a_table_comes_back_as_it_went(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = "name,type,topics,publish,subscribe,description,rate,label.site,mayLogIn\n"
     text = header + 'a,,,x/# y,z,"a, b",2 kB/s,s,yes\nb,,t,,,,,,no\n'
