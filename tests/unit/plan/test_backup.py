@@ -34,6 +34,15 @@ def test_queues_are_compared_by_their_messages() -> None:
     )
 
 
+def test_what_a_broker_says_of_itself_when_it_starts_is_no_difference() -> None:
+    wanted = {name: QueueCount(least=2, most=2) for name in ("tidegate-devices", "tidegate-devices-messages")}
+    assert compare_queues(wanted, {"tidegate-devices": 350, "tidegate-devices-messages": 2}) == ()
+    assert compare_queues(wanted, {"tidegate-devices": 1, "tidegate-devices-messages": 350}) == (
+        "the queue tidegate-devices holds 1 messages, and held 2",
+        "the queue tidegate-devices-messages holds 350 messages, and held 2",
+    )
+
+
 def test_message_that_waits_for_another_try_may_be_back_in_its_queue() -> None:
     wanted = {"q": QueueCount(least=1, most=1), "q.retry.1000ms": QueueCount(least=2, most=2)}
     assert compare_queues(wanted, {"q": 3, "q.retry.1000ms": 0}) == ()
