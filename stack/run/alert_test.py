@@ -15,6 +15,7 @@ from stack.docker.image import Builder
 from stack.docker.rule import run_tool
 from stack.docker.stack import Stack, open_stack
 from stack.errors import AlertError
+from stack.plan.alert import render_rules
 from stack.plan.alert_test import TESTS, render_test
 from stack.plan.stack_image import rule_test_image
 from stack.plan.store import quote
@@ -30,7 +31,7 @@ def run_alert_tests(name: str = "") -> int:
 
     Raises:
         AlertError: there is no such alert, none has tests, or what was recorded for one cannot be read.
-        ConfigError: an alert is wrong.
+        ConfigError: an alert is wrong, or stack.yaml keeps no readings.
         EngineError: Docker refused.
     """
     stack = open_stack()
@@ -40,6 +41,8 @@ def run_alert_tests(name: str = "") -> int:
     tested = [one for one in alerts if one.config.tests]
     if not tested:
         raise AlertError(f"There are no tests. They stand in `tests` of {alerts[0].document}.")
+    # Refuses those that have no readings to look at: there is no image for them then.
+    render_rules(alerts, stack.settings)
     Builder(stack.workspace, stack.engine, stack.bare_inputs).prepare_alerts(has_tests=True)
     return max([_run(stack, alert) for alert in tested])
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stack import console
+from stack.config.alert import load_alerts
 from stack.config.container import CLAIM_PREFIX
 from stack.config.settings import FILE, Settings, load_settings
 from stack.docker.client import load_images
@@ -18,6 +19,7 @@ from stack.docker.swarm.driver import open_driver
 from stack.docker.swarm.engine import open_engine
 from stack.docker.volume import list_volumes
 from stack.errors import BrokerError, ConflictError, StackError
+from stack.plan.alert import render_rules
 from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, WRITTEN, Sealed, keep_lasting
 from stack.plan.broker_data import BrokerData, explain_step, name_volume
 from stack.plan.stack_image import rabbitmq_image
@@ -53,7 +55,7 @@ def check_target(stack: Stack, fresh: Path, *, force: bool) -> None:
         raise ConflictError(
             f"The project {project} is on this machine: {_name_some(there)}. Make a backup of it, if it is of use, and "
             "type `invoke down --volumes --yes` there; then this again. Or write another `project` and other `ports` "
-            "into a stack.yaml in an empty folder, which TIDEGATE_WORKSPACE names, and add --keep-settings."
+            "into a copy of stack.yaml in an empty folder, which TIDEGATE_WORKSPACE names, and add --keep-settings."
         )
     deployed = [f"the deployment of {name}" for name in list_deployed(workspace)]
     replaced = [*deployed, *find_differing(fresh / WORKSPACE, workspace.root)]
@@ -88,6 +90,15 @@ def check_nodes(backup: Backup, nodes: int) -> None:
             f"The backup has the data of one RabbitMQ, and stack.yaml has `broker: {{nodes: {nodes}}}`. Write 1 there, "
             f"type this again, and then `invoke up` with {nodes}."
         )
+
+
+def check_alerts(fresh: Path, settings: Settings) -> None:
+    """Refuse alerts that by these settings have no readings to look at, such as those of another stack.yaml.
+
+    Raises:
+        ConfigError: stack.yaml keeps none.
+    """
+    render_rules(load_alerts(fresh, is_lenient=True), settings)
 
 
 def begin_nodes(stack: Stack) -> None:
@@ -193,6 +204,7 @@ def restore_backup(workspace: Workspace, backup: Backup, request: RestoreRequest
             wanted = request.adapt(load_settings(workspace.root if request.keeps_settings else fresh / WORKSPACE))
             stack = Stack(workspace, wanted, open_engine(workspace, wanted), is_lenient=True)
             check_nodes(backup, wanted.broker.nodes)
+            check_alerts(fresh / WORKSPACE, wanted)
             open_driver(stack.engine).check()
             check_target(stack, fresh, force=request.force)
             check_broker(stack, backup)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from stack.config.alert import AlertTest
-from stack.errors import AlertError
-from stack.run.alert_test import load_recorded
+from stack.errors import AlertError, ConfigError
+from stack.run.alert_test import load_recorded, run_alert_tests
+from stack.state.workspace import VARIABLE
 
 TEST = AlertTest.model_validate({"recorded": "night.csv", "every": "10s", "fires": {"1m": []}})
 LABELS = r'{"sensor": "a\"b"}'
@@ -35,3 +36,12 @@ def test_what_is_no_file_of_readings(tmp_path: Path, text: str | None) -> None:
         path.write_text(text)
     with pytest.raises(AlertError, match=r"alerts/night.csv is no file of readings: .* `invoke readings METRIC"):
         load_recorded(path, TEST)
+
+
+def test_alerts_that_have_no_readings_are_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    (tmp_path / "alerts").mkdir()
+    tests = '[{readings: {temperature: "20x5"}, fires: {4m: []}}]'
+    (tmp_path / "alerts/hot.yaml").write_text(f"when: temperature > 30\ntests: {tests}\n")
+    with pytest.raises(ConfigError, match=r"alerts/hot.yaml: there are no readings to look at"):
+        run_alert_tests()

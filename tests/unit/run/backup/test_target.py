@@ -7,10 +7,10 @@ import pytest
 
 from stack.config.broker import Broker
 from stack.config.settings import Settings
-from stack.errors import BrokerError, ConflictError
+from stack.errors import BrokerError, ConfigError, ConflictError
 from stack.plan.backup import BrokerFacts
 from stack.run.backup import restore
-from stack.run.backup.restore import begin_nodes, check_nodes, find_differing, import_known, put_away
+from stack.run.backup.restore import begin_nodes, check_alerts, check_nodes, find_differing, import_known, put_away
 from stack.state.broker import load_cluster
 from stack.state.workspace import Workspace
 
@@ -47,6 +47,13 @@ def test_data_of_one_node_begins_no_broker_of_several() -> None:
         check_nodes(backup, 3)
     backup.manifest.broker = None
     check_nodes(backup, 3)
+
+
+def test_alerts_without_readings_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    write(tmp_path, {"alerts/hot.yaml": "when: temperature > 30\n"})
+    check_alerts(tmp_path, Settings.model_validate({"data": {"keep": [{"topic": "#"}]}}))
+    with pytest.raises(ConfigError, match=r"alerts/hot.yaml: there are no readings to look at; in stack.yaml, data"):
+        check_alerts(tmp_path, Settings())
 
 
 def test_nodes_of_other_machines_do_not_begin_with_what_is_left_there(tmp_path: Path) -> None:
