@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from stack.config.function import FUNCTION_LABEL
 from stack.contract import HEALTH_PORT, PYTHON
+from stack.plan.function import service_name
 from stack.plan.gateway import CONTAINERS_PATH, CONTROL_PORT, SERVICE, find_networks, network_name
 from stack.plan.image import RUNTIME_LABEL, VERSION_LABEL, WANTED_LABEL, RuntimeVersion
 from stack.plan.stack import DEFINITION_LABEL, FILES_LABEL, SECRETS_LABEL
@@ -23,6 +24,9 @@ from stack.state.workspace import is_inside
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
+
+# How the name of every function's service begins.
+_FUNCTION = service_name("")
 
 # The state of a container whose process was never started.
 NEVER_RAN = "created"
@@ -87,8 +91,11 @@ class Container:
 
     @property
     def is_doubtful(self) -> bool:
-        """Return whether it is a function that may do its work although Docker's checks have not found that it does."""
-        return bool(self.function) and self.is_running and not self.is_ready
+        """Return whether it is a function that may do its work although Docker's checks have not found that it does.
+
+        Tidegate's own, such as the recorder, are functions by their service alone.
+        """
+        return self.service.startswith(_FUNCTION) and self.is_running and not self.is_ready
 
     @property
     def is_ready(self) -> bool:

@@ -40,3 +40,16 @@ def test_state(state: str, status: str, health: str, condition: str, is_ready: b
 )
 def test_address(ports: str, address: str) -> None:
     assert make(ports=ports).address(8080) == address
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "is_doubtful"),
+    [
+        ("function-hot", "Up 1 second (health: starting)", True),
+        ("function-tidegate-recorder", "Up 1 second (health: starting)", True),
+        ("function-hot", "Up 3 minutes (healthy)", False),
+        ("gateway", "Up 1 second (health: starting)", False),
+    ],
+)
+def test_a_function_may_be_ready_before_docker_knows(service: str, status: str, is_doubtful: bool) -> None:
+    assert make(service=service, state="running", status=status).is_doubtful is is_doubtful
