@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from stack import console
 from stack.docker.stack import Stack
+from stack.errors import name_command
 from stack.plan.demo import EVENTS, Alert, Answer, Scoreboard, Verdict
 from stack.plan.device import Reading, SendRequest, count_readings
 from stack.plan.stack import is_nuclio
@@ -170,9 +171,8 @@ def _show_addresses(stack: Stack, names: Sequence[str]) -> None:
         console.show(f"{name:<18}{address}")
     event = next(name for name in names if name in EVENTS.values())
     console.show("")
-    console.show(
-        f"Next: `invoke invoke-function {event} --body 30` sends a reading, `invoke logger` shows the feedback,"
-    )
-    console.show("`invoke status` tells what runs, and `invoke down` stops it.")
+    feedback = f"Next: `invoke invoke-function {event} --body 30` sends a reading, `invoke logger` shows the feedback,"
+    console.show(name_command(feedback))
+    console.show(name_command("`invoke status` tells what runs, and `invoke down` stops it."))
     if not settings.data.is_kept:
         console.show("Readings are kept, drawn and watched where stack.yaml says so: docs/guides/readings.md.")

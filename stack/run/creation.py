@@ -20,7 +20,7 @@ from stack.config.source import FILE, FOLDER, function_folders
 from stack.config.yaml_edit import set_value
 from stack.config.yaml_loader import parse_mapping
 from stack.contract import NODEJS, PYTHON
-from stack.errors import ConfigError, ConflictError, FunctionError, StackError
+from stack.errors import ConfigError, ConflictError, FunctionError, StackError, name_command
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS
 from stack.plan.function_import import File, Imported, plan_imports, split_export
 from stack.plan.runtime.registry import RUNTIMES
@@ -267,9 +267,10 @@ def new_function(name: str, trigger: str, runtime: str = PYTHON) -> None:
 
 
 def _tell(steps: Sequence[tuple[str, str]]) -> None:
-    width = max(len(command) for command, _ in steps)
+    named = [(name_command(f"`{command}").removeprefix("`"), meaning) for command, meaning in steps]
+    width = max(len(command) for command, _ in named)
     console.say("Next:")
-    for command, meaning in steps:
+    for command, meaning in named:
         console.say(f"  {command:<{width}}  {meaning}")
 
 

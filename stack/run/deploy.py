@@ -62,7 +62,7 @@ def deploy_functions(
     if left and not wanted:
         return describe_functions(stack, [*stack.deployed_services, *stack.undeployed])
     if not wanted:
-        raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
+        raise FunctionError("There is no function yet; `invoke new-function NAME` writes one.")
     for name in wanted:
         find_folder(stack.workspace.root, name)
     with _locked(stack, wanted), keep_progress(stack.workspace, wanted, reason=message) as progress:

@@ -64,7 +64,7 @@ def print_functions(*, as_json: bool) -> None:
     if as_json or functions:
         show_functions(functions, as_json=as_json)
     else:
-        console.say("There is no function yet; functions/NAME/function.yaml describes one.")
+        console.say("There is no function yet; `invoke new-function NAME` writes one.")
 
 
 def show_functions(functions: Sequence[FunctionStatus], *, as_json: bool) -> None:

@@ -34,8 +34,9 @@ def new_workspace(folder: str) -> None:
         write_file(root / name, fill(f"new-workspace/{template}", context))
     console.success(f"{root} is a workspace, with the project {context['project']}.")
     console.say(
-        f"Next: `ln -s {context['command']} ~/.local/bin/` makes tidegate a command; then in {root} "
-        "`tidegate up` starts its stack. Where another stack of yours runs, give it other `ports` in stack.yaml."
+        f"Next: `ln -sf {context['command']} /usr/local/bin/`, with sudo where you are not root, makes tidegate a "
+        f"command; then in {root} `tidegate up` starts its stack. Where another stack of yours runs, give it other "
+        "`ports` in stack.yaml."
     )
 
 

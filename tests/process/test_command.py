@@ -26,9 +26,12 @@ def test_workspace_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     root = tmp_path / "My plant"
     assert f"{root} is a workspace, with the project my-plant." in made.stderr
     assert load_settings(root).project == "my-plant"
+    # A folder that is there on every machine, and in every PATH.
+    assert f"`ln -sf {TIDEGATE} /usr/local/bin/`" in made.stderr
     written = run("new-function", "thermo", folder=root / "functions")
     assert written.returncode == 0, written.stderr
     assert (root / "functions/thermo/main.py").is_file()
+    assert "  tidegate deploy-function thermo " in written.stderr
     assert {path.name for path in root.iterdir()} >= {".gitignore", "README.md", "functions", "stack.yaml"}
     again = run("new-workspace", str(root), folder=tmp_path)
     assert (again.returncode, "has stack.yaml, README.md, .gitignore already" in again.stderr) == (1, True)
