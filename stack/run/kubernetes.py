@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from stack import console
 from stack.config.settings import Settings
@@ -184,7 +185,9 @@ def _tell(
         names = ", ".join(one.name for one in exported.secrets)
         console.say(f"No file has the value of a secret. The cluster needs these Secrets: {names}.")
         console.say(f"`{_repeat(request)} --secrets | kubectl apply --filename -` makes them of this stack's values.")
-    console.say(f"Next: `kubectl apply --kustomize {folder}`; {folder / KUSTOMIZATION} lists what it is made of.")
+    console.say(
+        f"Next: `kubectl apply --kustomize {quote(str(folder))}`; {folder / KUSTOMIZATION} lists what it is made of."
+    )
 
 
 def _repeat(request: ExportRequest) -> str:

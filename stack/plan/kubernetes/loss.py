@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stack.config.settings import Processor
+from stack.config.trigger.http import HttpTrigger
 from stack.plan.base_image import chosen_processor
 from stack.plan.kubernetes.name import is_variable
 from stack.plan.kubernetes.scaling import Scaling, find_counted
@@ -12,7 +13,15 @@ from stack.plan.store import URL_SECRET
 # Restarts that a pod of a Deployment can have.
 _RESTARTS = ("always", "unless-stopped")
 # What function.yaml may say of pods and Tidegate does not write.
-_FOR_OVERLAYS = {"sidecars", "init_containers", "deployment_strategy", "host_ipc", "custom_scaling_metric_specs"}
+_FOR_OVERLAYS = {
+    "sidecars",
+    "init_containers",
+    "deployment_strategy",
+    "host_ipc",
+    "custom_scaling_metric_specs",
+    "preemption_policy",
+    "service_type",
+}
 
 
 def find_losses(workload: Workload, scaling: Scaling | None) -> Iterator[str]:
@@ -31,9 +40,20 @@ def _lose_requests(workload: Workload, scaling: Scaling | None) -> Iterator[str]
         yield f"spec.triggers: {what}; let a gateway of the cluster ask, and lead to the Service {workload.name}"
     if service.port:
         yield f"spec.triggers: the port {service.plan.port} of this machine is left out; the route leads to it"
+    for key in _list_given(service.plan.http):
+        what = f"the route leads to /{service.plan.name}/, and an overlay elsewhere"
+        yield f"spec.triggers: {key} is left out; {what}"
     if service.limits.is_automatic and not (scaling and (scaling.has_http or not service.is_routed)):
         what = "no one counts the requests that come to it" if service.plan.http else "nothing counts its events"
         yield f"spec.maxReplicas: {what}, so that they scale it no more"
+
+
+def _list_given(http: HttpTrigger | None) -> Iterator[str]:
+    """Yield what a http trigger says of ways in from outside, as it does on the original Nuclio's platform."""
+    if http:
+        yield from http.attributes.model_dump(
+            by_alias=True, include={"ingresses", "service_type"}, exclude_defaults=True
+        )
 
 
 def _lose_counts(workload: Workload, scaling: Scaling | None) -> Iterator[str]:

@@ -89,6 +89,13 @@ def test_a_login_leaves_no_route() -> None:
     assert any("asks for a login" in line for line in find_losses(workload, None))
 
 
+def test_ways_in_of_the_original_platform_are_told() -> None:
+    attributes = {"ingresses": {"0": {"host": "plant.example", "paths": ["/"]}}, "serviceType": "NodePort"}
+    workload = make_workload(triggers={"web": {"kind": "http", "attributes": attributes}})
+    told = [line.partition(" is left out; the route leads to /thermo/") for line in find_losses(workload, None)]
+    assert sorted(one for one, found, _ in told if found) == ["spec.triggers: ingresses", "spec.triggers: serviceType"]
+
+
 def test_what_belongs_into_an_overlay_is_told() -> None:
     workload = make_workload(sidecars=[{"name": "proxy"}], hostIPC=True, imagePullPolicy="Always")
     told = [line.partition(":")[0] for line in find_losses(workload, None)]
