@@ -308,12 +308,14 @@ def check_files(workspace: Workspace) -> None:
     assert "hot: 2 passed." in workspace.invoke("test-alerts").stderr
     path.write_text(path.read_text().replace("4m: []", "4m: [{topic: plant/oven/temperature}]"))
     assert workspace.invoke("test-alerts", "hot", check=False).returncode == 1
+    right = path.read_text()
     path.write_text("expr: temperature >> 3\n")
     rendered = (workspace.rendered / "vmalert" / "rules.yaml").read_text()
     refused = workspace.invoke("up", check=False)
     assert "alerts/hot.yaml: " in refused.stderr and ">> 3" in refused.stderr
     workspace.invoke("render")
     assert (workspace.rendered / "vmalert" / "rules.yaml").read_text() == rendered
+    path.write_text(right)
 
 
 def check_nothing_is_told_twice(sinks: Sinks) -> None:
