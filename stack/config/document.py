@@ -1,6 +1,6 @@
 """Documents that people write: strict models, read from YAML."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cache
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 from stack.config.introspect import get_field
 from stack.config.problem import find_problems
 from stack.config.yaml_loader import fit_scalars
+from stack.contract import ALIASES
 from stack.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,6 +32,20 @@ class Document(BaseModel):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Return the document itself, which no one changes; pydantic would copy each default that no one set."""
         return self
+
+
+# Of what has none of the kinds that there are.
+OTHER_KIND = "other"
+
+
+def read_kind(value: Any, kinds: Container[str]) -> str:
+    """Return the kind of a trigger or an output, parsed or as it stands in a file; `other` if it is none of these."""
+    if isinstance(value, dict):
+        kind = next((item for key, item in value.items() if str(key).lower() == "kind"), "")
+    else:
+        kind = getattr(value, "kind", "")
+    kind = ALIASES.get(str(kind), str(kind))
+    return kind if kind in kinds else OTHER_KIND
 
 
 class NuclioDocument(Document):

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import AfterValidator, ConfigDict, Discriminator, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from stack.config.document import OTHER_KIND, read_kind
 from stack.config.output.base import BaseOutput
 from stack.config.problem import Problem
-from stack.contract import ALIASES, OUTPUTS
+from stack.contract import OUTPUTS
 
 # The model of each kind: `MODEL` of its module.
 MODELS: Mapping[str, type[BaseOutput]] = {
     kind: import_module(f"stack.config.output.{module}").MODEL for kind, module in OUTPUTS.items()
 }
-_OTHER = "other"
 
 
 class OtherOutput(BaseOutput):
@@ -36,19 +36,14 @@ class OtherOutput(BaseOutput):
 
 def kind_of(value: Any) -> str:
     """Return the kind of an output, parsed or as it stands in a file; `other` if it is none."""
-    if isinstance(value, dict):
-        kind = next((item for key, item in value.items() if str(key).lower() == "kind"), "")
-    else:
-        kind = getattr(value, "kind", "")
-    kind = ALIASES.get(str(kind), str(kind))
-    return kind if kind in OUTPUTS else _OTHER
+    return read_kind(value, OUTPUTS)
 
 
 if TYPE_CHECKING:
     Output = BaseOutput
 else:
     _members = [Annotated[model, Tag(kind)] for kind, model in MODELS.items()]
-    _members.append(Annotated[OtherOutput, Tag(_OTHER), SkipJsonSchema()])
+    _members.append(Annotated[OtherOutput, Tag(OTHER_KIND), SkipJsonSchema()])
     Output = Annotated[Union[tuple(_members)], Discriminator(kind_of)]  # noqa: UP007 -- a union of a list's members
 
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import ConfigDict, Discriminator, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from stack.config.document import NuclioDocument
+from stack.config.document import OTHER_KIND, NuclioDocument, read_kind
 from stack.config.problem import Problem
 from stack.config.trigger.base import BaseTrigger
-from stack.contract import ALIASES, KINDS
+from stack.contract import KINDS
 
 # The model of each kind: `MODEL` of its module.
 MODELS: Mapping[str, type[BaseTrigger]] = {
     kind: import_module(f"stack.config.trigger.{module}").MODEL for kind, module in KINDS.items()
 }
-_OTHER = "other"
 
 
 class AnyAttributes(NuclioDocument):
@@ -41,19 +40,14 @@ class OtherTrigger(BaseTrigger):
 
 def kind_of(value: Any) -> str:
     """Return the kind of a trigger, parsed or as it stands in a file; `other` if it is none of those supported."""
-    if isinstance(value, dict):
-        kind = next((item for key, item in value.items() if str(key).lower() == "kind"), "")
-    else:
-        kind = getattr(value, "kind", "")
-    kind = ALIASES.get(str(kind), str(kind))
-    return kind if kind in KINDS else _OTHER
+    return read_kind(value, KINDS)
 
 
 if TYPE_CHECKING:
     Trigger = BaseTrigger
 else:
     _members = [Annotated[model, Tag(kind)] for kind, model in MODELS.items()]
-    _members.append(Annotated[OtherTrigger, Tag(_OTHER), SkipJsonSchema()])
+    _members.append(Annotated[OtherTrigger, Tag(OTHER_KIND), SkipJsonSchema()])
     Trigger = Annotated[Union[tuple(_members)], Discriminator(kind_of)]  # noqa: UP007 -- a union of a list's members
 
 
