@@ -55,7 +55,12 @@ def end_commands() -> None:
                 child.terminate()
 
 
-_LOG_LINES = 20
+# Lines of a log that a message ends with, and of what the step of a build said that failed, whose reason may stand above
+# the few that BuildKit repeats: npm says much after it. So many lines are kept for that.
+_LOG_LINES, _STEP_LINES, _KEPT_LINES = 20, 50, 200
+_FAILED = re.compile(r"#(?P<step>\d+) ERROR: ")
+# What BuildKit has before and behind the lines that it repeats.
+_RULE = "------"
 
 
 def follow_lines(lines: Iterable[str], failure: str) -> Iterator[str]:
@@ -64,17 +69,28 @@ def follow_lines(lines: Iterable[str], failure: str) -> Iterator[str]:
     Raises:
         BuildError: it failed; the message is `failure` and the last lines.
     """
-    last: deque[str] = deque(maxlen=_LOG_LINES)
+    last: deque[str] = deque(maxlen=_KEPT_LINES)
     try:
         for line in lines:
             last.append(line.rstrip())
             yield last[-1]
     except DockerException as error:
-        text = "\n".join(f"  {line}" for line in last)
+        text = "\n".join(f"  {line}" for line in _find_end(list(last)))
         raise BuildError(f"{failure}. The log ends with:\n{text}") from error
     except BaseException:
         end_commands()
         raise
+
+
+def _find_end(lines: Sequence[str]) -> Sequence[str]:
+    """Return the end of a log, with more of the step that failed, if one has."""
+    failed = next((match["step"] for line in reversed(lines) if (match := _FAILED.match(line))), None)
+    rules = [number for number, line in enumerate(lines) if line == _RULE]
+    if failed is None or len(rules) < 2:
+        return lines[-_LOG_LINES:]
+    said = re.compile(rf"#{failed} (\d+\.\d+ .*)")
+    step = [match[1] for line in lines if (match := said.fullmatch(line))]
+    return [lines[rules[-2] + 1], *step[-_STEP_LINES:], *lines[rules[-1] :]]
 
 
 # Compose 2.26 erases a terminal's line before each line of a log, also in a pipe.

@@ -42,7 +42,7 @@ def advise(plan: FunctionPlan, log: str) -> str:
     folder = plan.runtime.locate_requirements(plan.function, plan.handler)
     if plan.runtime.installer.format(folder=folder) in command:
         return (
-            f"Correct {_requirements_path(plan)}; the lines with ERR above say what could not be installed. What has "
+            f"Correct {_requirements_path(plan)}; the lines above say what could not be installed. What has "
             "to be there before, such as a compiler, is installed by spec.build.commands."
         )
     if command and _is_early(plan, command):

@@ -69,3 +69,23 @@ def test_compose_holds_its_lock(docker: Path, tmp_path: Path) -> None:
     (tmp_path / "state" / "locks").mkdir(parents=True)
     Driver(Engine("p", tmp_path / "compose.yaml")).up(["a"])
     assert told.read_text() == "held\n"
+
+
+def test_failed_build_shows_what_its_step_said_above_what_buildkit_repeats() -> None:
+    def make_lines() -> Iterator[str]:
+        yield "#3 [internal] load build context"
+        yield "#7 [stage-1 3/6] RUN npm install\n"
+        for number in range(30):
+            yield f"#7 0.{number} npm error {number}\n"
+            yield f"#8 0.{number} of another\n"
+        yield '#7 ERROR: process "/bin/sh -c npm install" did not complete successfully: exit code: 1'
+        yield from ("------", " > [stage-1 3/6] RUN npm install:", "0.29 npm error 29", "------", "Dockerfile:8")
+        yield 'ERROR: failed to solve: process "/bin/sh -c npm install" did not complete successfully: exit code: 1'
+        raise DockerException(["docker"], 1)
+
+    with pytest.raises(BuildError) as caught:
+        list(follow_lines(make_lines(), "It failed"))
+    _, title, *said, rule, where, error = [line.strip() for line in str(caught.value).splitlines()]
+    assert title == "> [stage-1 3/6] RUN npm install:"
+    assert said == [f"0.{number} npm error {number}" for number in range(30)]
+    assert (rule, where, error[:5]) == ("------", "Dockerfile:8", "ERROR")
