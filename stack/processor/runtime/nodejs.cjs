@@ -22,7 +22,7 @@ const { build, readFrames } = require('./nodejs_frames.cjs');
 const { CALL, Platform, openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
 const values = require('./nodejs_values.cjs');
 
-const { Response, describe, encode, isModule, makeEvent, resolve, tell, toFields } = values;
+const { Response, describe, encode, isModule, locate, makeEvent, resolve, tell, toFields } = values;
 
 const DESCRIPTOR = Number(process.argv[2]);
 // How long an export may take to be there, and how often it is looked for, in milliseconds.
@@ -168,6 +168,15 @@ function load({ folder, file, name }) {
 
 async function loadModule(stem) {
   const file = resolve(stem);
+  try {
+    await importModule(file);
+  } catch (error) {
+    throw locate(error, file);
+  }
+  return file;
+}
+
+async function importModule(file) {
   if (isModule(file)) {
     const namespace = await import(pathToFileURL(file).href);
     exported = () => ({ ...namespace.default, ...namespace });
@@ -175,7 +184,6 @@ async function loadModule(stem) {
     require(file);
     exported = () => require(file);
   }
-  return file;
 }
 
 async function awaitExport(file) {

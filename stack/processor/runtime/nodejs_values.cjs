@@ -3,8 +3,10 @@
  */
 'use strict';
 
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 const { isAnyArrayBuffer, isPromise } = require('node:util/types');
 
@@ -14,6 +16,8 @@ const JSON_TYPE = 'application/json';
 const ASKED = ['toJSON', 'then'];
 // Of what an error came of, how much is told.
 const MOST_CAUSES = 10;
+// How long a module may take to be loaded once more, in milliseconds.
+const PATIENCE = 5000;
 // What the paths of these files begin with.
 const OWN = path.join(__dirname, 'nodejs');
 
@@ -139,6 +143,22 @@ function findCauses(error) {
   return found;
 }
 
+/*
+ * Have an error of loading a module say where it is. Of an ECMAScript module that cannot be read only Node.js itself
+ * says that, when it ends by the error.
+ */
+function locate(error, file) {
+  if (!(error instanceof SyntaxError) || shortenStack(error).includes('\n')) return error;
+  const code = `import(${JSON.stringify(pathToFileURL(file).href)})`;
+  // Without a debugger, of which there is one already.
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  const parameters = ['--no-warnings', '-e', code];
+  const { stderr } = spawnSync(process.execPath, parameters, { encoding: 'utf8', env, timeout: PATIENCE });
+  const place = /^file:\/\/(.+:\d+\n[^]+?)\n\n/.exec(stderr ?? '');
+  if (place) error.stack = `${place[1]}\n${error.stack}`;
+  return error;
+}
+
 function shortenStack(error) {
   const isOwn = (line) => !/^\s+at /.test(line) || !(line.includes(OWN) || line.includes('node:'));
   return String(error.stack ?? '').split('\n').filter(isOwn).join('\n');
@@ -192,6 +212,7 @@ module.exports = {
   encode,
   encodeMessage,
   isModule,
+  locate,
   makeEvent,
   resolve,
   tell,

@@ -402,6 +402,9 @@ def test_where_a_handler_may_be(start: Start, tmp_path: Path, handler: str, file
     [
         ({"other__js": ""}, "files there: other.js"),
         ({"main__js": "exports.handler = ("}, "SyntaxError: "),
+        ({"main__js": "export const handler =\n 1 +;"}, "/user/main.js:2\n 1 +;\n    ^\nSyntaxError: "),
+        ({"main__mjs": "import './lib.mjs';", "lib__mjs": "\nlet x = ;"}, "/user/lib.mjs:2\nlet x = ;"),
+        ({"main__mjs": "JSON.parse('{'); export const handler = 1;"}, "main.mjs:1:6"),
         ({"main__js": "require('nowhere')"}, "Cannot find module 'nowhere'"),
         ({"main__js": "exports.handler = 3"}, "should be a function"),
         ({"main__js": "process.exit(4)"}, "ended with exit status 4"),
