@@ -29,6 +29,8 @@ def _read(folder: Path, path: str, paths: Collection[str]) -> Requirements:
     others = tuple(one for one in beside if one in paths)
     try:
         document = json.loads((folder / path).read_bytes())
+    except json.JSONDecodeError as error:
+        return Requirements(path, others, problem=f"line {error.lineno}: {error.msg}")
     except (OSError, ValueError):
         document = {}
     return Requirements(path, others, needs_code=isinstance(document, dict) and any(_find_code(document)))

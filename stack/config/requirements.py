@@ -30,6 +30,8 @@ class Requirements:
     """Whether something is installed from the folder itself."""
     missing: tuple[tuple[str, str], ...] = ()
     """Where something is named that is not in the folder, and its path."""
+    problem: str = ""
+    """What is wrong in the file, with its line; nothing where that is pip's or npm's to tell."""
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ def end_commands() -> None:
                 child.terminate()
 
 
-# Lines of a log that a message ends with, and of what the step of a build said that failed, whose reason may stand above
-# the few that BuildKit repeats: npm says much after it. So many lines are kept for that.
+# Lines of a log that a message ends with; lines of what the step of a build said that failed, whose reason may stand
+# above the few that BuildKit repeats, as npm says much after it; and how many are kept for that.
 _LOG_LINES, _STEP_LINES, _KEPT_LINES = 20, 50, 200
 _FAILED = re.compile(r"#(?P<step>\d+) ERROR: ")
 # What BuildKit has before and behind the lines that it repeats.

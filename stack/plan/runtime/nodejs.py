@@ -12,6 +12,7 @@ from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.yaml_loader import Finding
 from stack.contract import NODEJS
+from stack.plan.code_entry import runs_as_is
 from stack.plan.image import BaseImages, RuntimeVersion, node_base
 from stack.plan.runtime.literal import Literal
 from stack.plan.runtime.runtime import Runtime
@@ -124,8 +125,10 @@ class NodejsRuntime(Runtime):
         return (f"{function.document}: spec.handler: {path} has no {name!r}; {hint}",)
 
     def check_requirements(self, function: Function, handler: str) -> tuple[str, ...]:
-        """Return nothing: npm tells it."""
-        return ()
+        """Return where package.json is no JSON; npm tells all else."""
+        found = self._find_packages(function, handler)
+        is_wrong = found.problem and not runs_as_is(function)
+        return (f"{function.folder}/{found.path}, {found.problem}",) if is_wrong else ()
 
     def locate_requirements(self, function: Function, handler: str) -> str:
         """Return the folder of package.json: the handler's, or the function's own."""
@@ -143,10 +146,8 @@ class NodejsRuntime(Runtime):
 
     def describe_install(self, function: Function, handler: str) -> dict[str, Any]:
         """Return what npm is given: the files that it goes by, and the folder that they are in."""
-        folder = self.locate_requirements(function, handler)
-        path = posixpath.join(folder, NAME)
-        found = next((one for one in function.requirements if one.path == path), Requirements(path))
-        target = posixpath.join("/opt/nuclio", folder, "")
+        found = self._find_packages(function, handler)
+        path, target = found.path, posixpath.join("/opt/nuclio", posixpath.dirname(found.path), "")
         is_there = any(file.path == path for file in function.files)
         return {
             "packages": [path, *found.others, target] if is_there else [],
@@ -155,6 +156,11 @@ class NodejsRuntime(Runtime):
             "needs_code": found.needs_code,
             "checked": self._find_checked(function, handler),
         }
+
+    def _find_packages(self, function: Function, handler: str) -> Requirements:
+        """Return what is known of the package.json that counts."""
+        path = posixpath.join(self.locate_requirements(function, handler), NAME)
+        return next((one for one in function.requirements if one.path == path), Requirements(path))
 
     def _find_checked(self, function: Function, handler: str) -> str:
         """Return the file that Node.js is to read before anything is started: the handler's, if it is here."""

@@ -133,10 +133,7 @@ function findCauses(error) {
   const found = [];
   const seen = new Set([error]);
   for (const one of seen) {
-    if (one !== error) {
-      const isError = one instanceof Error;
-      found.push({ text: isError ? String(one.message) : toText(one), stack: isError ? shortenStack(one) : toText(one) });
-    }
+    if (one !== error) found.push(one instanceof Error ? describeOne(one) : { text: toText(one), stack: toText(one) });
     const nearer = [one?.cause, ...(one instanceof AggregateError ? one.errors : [])];
     for (const next of nearer) if (next !== undefined && next !== null && seen.size <= MOST_CAUSES) seen.add(next);
   }
@@ -157,6 +154,10 @@ function locate(error, file) {
   const place = /^file:\/\/(.+:\d+\n[^]+?)\n\n/.exec(stderr ?? '');
   if (place) error.stack = `${place[1]}\n${error.stack}`;
   return error;
+}
+
+function describeOne(error) {
+  return { text: String(error.message), stack: shortenStack(error) };
 }
 
 function shortenStack(error) {
@@ -198,9 +199,14 @@ function isModule(file) {
   if (!file.endsWith('.js')) return file.endsWith('.mjs');
   for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
     const description = path.join(folder, 'package.json');
-    if (fs.existsSync(description)) return JSON.parse(fs.readFileSync(description, 'utf8')).type === 'module';
+    if (fs.existsSync(description)) return readJson(description)?.type === 'module';
     if (folder === path.dirname(folder)) return false;
   }
+}
+
+/* Return what a file holds; as Node.js does, a byte order mark is passed over. */
+function readJson(file) {
+  return JSON.parse(fs.readFileSync(file, 'utf8').replace(/^\ufeff/, ''));
 }
 
 module.exports = {

@@ -389,6 +389,7 @@ CALL = "handler = (context) => context.callback('here')"
         ("main:handler", {"main__mjs": f"await null; export const {CALL};"}),
         ("main.mjs:handler", {"main__mjs": f"export const {CALL};"}),
         ("main:handler", {"main__js": f"await null; export const {CALL};", "package__json": '{"type": "module"}'}),
+        ("main:handler", {"main__js": f"exports.{CALL};", "package__json": '\ufeff{"type": "commonjs"}'}),
         ("main:handler", {"main__js": f"setTimeout(() => {{ module.exports.{CALL}; }}, 300);"}),
     ],
 )

@@ -211,6 +211,15 @@ def test_what_to_do_about_packages(tmp_path: Path) -> None:
     assert not advise_start(plan, "Error: Cannot find module './lib'\n")
 
 
+def test_package_json_that_is_none_is_told_with_its_line(tmp_path: Path) -> None:
+    for name, text in (("comma", '{\n  "dependencies": {"ms": "*",}\n}'), ("empty", "")):
+        plan = load(tmp_path / name, package__json=text, main__js="")
+        (told,) = NODEJS.check_requirements(plan.function, plan.handler)
+        assert told.startswith(f"functions/{name}/package.json, line {2 if text else 1}: ")
+    plan = load(tmp_path / "marked", package__json="\ufeff{}", main__js="")
+    assert not NODEJS.check_requirements(plan.function, plan.handler)
+
+
 def check(plan: FunctionPlan, source: str, handler: str = "main:handler") -> tuple[str, ...]:
     version = choose("", REGISTRY)
     return NODEJS.check_handler(plan.function, handler, path="main.js", source=source.encode(), version=version)
