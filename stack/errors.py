@@ -26,13 +26,14 @@ from collections.abc import Sequence
 
 # The variable that names what a person has typed instead of `invoke`.
 COMMAND_VARIABLE = "TIDEGATE_COMMAND"
-_TYPED = re.compile(r"`invoke (?=[a-z-])")
+# Between backticks, or by itself at a line's beginning or behind a colon.
+_TYPED = re.compile(r"(`|^|: )invoke (?=[a-z-])", re.MULTILINE)
 
 
 def name_command(message: str) -> str:
     """Return a message that says what to type by the command that was typed: `invoke`, or `tidegate`."""
     command = os.environ.get(COMMAND_VARIABLE)
-    return _TYPED.sub(f"`{command} ", message) if command else message
+    return _TYPED.sub(rf"\g<1>{command} ", message) if command else message
 
 
 class StackError(Exception):

@@ -267,7 +267,7 @@ def new_function(name: str, trigger: str, runtime: str = PYTHON) -> None:
 
 
 def _tell(steps: Sequence[tuple[str, str]]) -> None:
-    named = [(name_command(f"`{command}").removeprefix("`"), meaning) for command, meaning in steps]
+    named = [(name_command(command), meaning) for command, meaning in steps]
     width = max(len(command) for command, _ in named)
     console.say("Next:")
     for command, meaning in named:

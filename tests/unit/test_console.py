@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack import console
-from stack.errors import HostError
+from stack.errors import COMMAND_VARIABLE, HostError, name_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,3 +100,20 @@ def test_who_says_no_is_told_that_nothing_was_changed(keys: str) -> None:
 def test_unasked_question_changes_nothing() -> None:
     with pytest.raises(HostError):
         console.confirm("Really?", yes=False)
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("Next: `invoke up`, or `invoke demo`.", "Next: `tidegate up`, or `tidegate demo`."),
+        ("Build it again: invoke deploy-function thermo.", "Build it again: tidegate deploy-function thermo."),
+        ("invoke invoke-function thermo --body 1", "tidegate invoke-function thermo --body 1"),
+        ("Functions invoke others; `invoke` is Python's.", "Functions invoke others; `invoke` is Python's."),
+    ],
+)
+def test_commands_are_those_of_the_program_that_was_typed(
+    monkeypatch: pytest.MonkeyPatch, message: str, named: str
+) -> None:
+    assert name_command(message) == message
+    monkeypatch.setenv(COMMAND_VARIABLE, "tidegate")
+    assert name_command(message) == named
