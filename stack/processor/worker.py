@@ -35,6 +35,8 @@ from stack.processor.worker_spec import WorkerSpec
 
 # Seconds that a source may take to send the last outcomes.
 _CLOSE_AFTER = 5.0
+# Why there are no events yet, while the author's code may wait for something.
+_PREPARING = "init_context has not returned"
 
 
 class Worker:
@@ -98,7 +100,9 @@ class Worker:
         prepare = self._runtime.find_init_context(handler)
         try:
             if prepare:
+                self._status.send(State.STARTING, _PREPARING)
                 self._complete(prepare(self._context))
+                self._status.send(State.STARTING, "")
         except BaseException as error:
             self._logger.error_with("init_context failed", traceback=self._runtime.format_user_traceback(error))
             self._status.send(State.FAILED, f"init_context failed: {describe_error(error)}")

@@ -49,6 +49,9 @@ class WorkerState:
         if status.state is State.NOTED:
             self.notice = status.reason
             return
+        if status.state is State.STARTING and self._failing_since is not None:
+            # What the last process failed of says more.
+            return
         if status.state is State.READY:
             self.was_ready = True
         if status.state in (State.READY, State.WAITING):

@@ -1,6 +1,7 @@
 """Processes: how they come up, are replaced, and end."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from tests.ports import free_port
 from tests.process.processor.conftest import Start
-from tests.process.processor.running import ROOT, Processor, wait_for
+from tests.process.processor.running import FUNCTIONS, ROOT, Processor, wait_for
 
 
 def run_health_check(port: int) -> subprocess.CompletedProcess[str]:
@@ -113,6 +114,18 @@ def test_init_context_that_fails_at_first_comes_up_later(start: Start, tmp_path:
     env = [{"name": "GREETING_FILE", "value": str(greeting)}]
     processor = start("init_waits", ready=False, env=env)
     processor.wait_for_log("init_context failed")
+    greeting.write_text("good morning")
+    processor.wait_until_ready()
+    assert processor.ask().body == b"good morning"
+
+
+def test_init_context_that_waits_is_why_there_are_no_events_yet(start: Start, tmp_path: Path) -> None:
+    greeting, folder = tmp_path / "greeting", tmp_path / "user"
+    os.mkfifo(greeting)
+    folder.mkdir()
+    shutil.copy(FUNCTIONS / "init_waits" / "main.py", folder)
+    processor = start(str(folder), ready=False, env=[{"name": "GREETING_FILE", "value": str(greeting)}])
+    wait_for(lambda: b"worker 0: init_context has not returned" in processor.health().body)
     greeting.write_text("good morning")
     processor.wait_until_ready()
     assert processor.ask().body == b"good morning"

@@ -55,6 +55,16 @@ def test_lost_broker_is_no_trouble_for_half_a_minute(worker: WorkerState) -> Non
     assert worker.find_trouble(41.0) == "trigger sensors, worker 0: still no broker"
 
 
+def test_what_a_start_waits_for_does_not_hide_what_the_last_one_failed_of(worker: WorkerState) -> None:
+    worker.note(Status(State.STARTING, "init_context has not returned"), 0.0)
+    assert worker.find_trouble(1.0) == "trigger sensors, worker 0: init_context has not returned"
+    worker.note(Status(State.FAILED, "no database"), 2.0)
+    worker.on_exit("ended", 2.0)
+    start(worker, 3.0)
+    worker.note(Status(State.STARTING, "init_context has not returned"), 4.0)
+    assert worker.find_trouble(5.0) == "trigger sensors, worker 0: no database"
+
+
 def test_dead_worker_is_trouble_at_once(worker: WorkerState) -> None:
     worker.note(Status(State.READY, ""), 0.0)
     worker.on_exit("ended by SIGKILL", 1.0)
