@@ -4,6 +4,7 @@ Each event has an outbox. It is found by a context variable, so that what a task
 with the event that began it; what is sent when that event is over, or outside of any, is sent at once.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -193,6 +194,7 @@ class Output:
             TypeError: the body is nothing that JSON has, or the output's placeholders are others.
             OutputError: it was to be sent at once, and could not.
         """
+        self._outputs.check_process()
         outbox = current_outbox()
         target = outbox if outbox and not now else Outbox(self._outputs, outbox.cause if outbox else Cause(""))
         target.add(self._name, body, key, headers, correlation_id=correlation_id, values=placeholders)
@@ -246,8 +248,18 @@ class OutputSet:
         self.function = function.name
         self.targets = targets
         self.sender = sender
+        self._process = os.getpid()
         self._on_success = function.on_success
         self._scope = f"{function.namespace}\0{function.name}"
+
+    def check_process(self) -> None:
+        """Make sure that this is the worker's own process: a fork of it has no thread that sends.
+
+        Raises:
+            OutputError: it is another.
+        """
+        if os.getpid() != self._process:
+            raise OutputError("a process that the handler forked cannot send; have it return what is to be sent")
 
     def send_now(self, outbox: Outbox) -> None:
         """Send what is in an outbox of no event, and wait.

@@ -289,6 +289,13 @@ def test_what_cannot_be_sent_is_told_where_it_stands(call: Any, error: type[Exce
         call(Bench(send).context.outputs)
 
 
+def test_a_forked_process_cannot_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    alerts = Bench(send).context.outputs.alerts
+    monkeypatch.setattr("stack.processor.output.outbox.os.getpid", lambda: -1)
+    with pytest.raises(OutputError, match="a process that the handler forked cannot send"):
+        alerts.send("x")
+
+
 def find_messages(message: Any, event: Any) -> list[OutputMessage]:
     outputs = Bench(send).outputs
     outbox = outputs.open("t", [(message, event)])
