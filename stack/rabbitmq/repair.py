@@ -10,9 +10,9 @@ from stack import console
 from stack.contract import RETRY
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
-from stack.plan.bridge import BRIDGE_KINDS, is_of_bridge
+from stack.plan.bridge import BRIDGE, BRIDGE_KINDS, is_of_bridge
 from stack.plan.broker import SERVICE
-from stack.plan.definitions import BINDING, EXCHANGE, POLICY, QUEUE, Document, Kind, as_document, read_definitions
+from stack.plan.definitions import BINDING, EXCHANGE, POLICY, QUEUE, USER, Document, Kind, as_document, read_definitions
 from stack.plan.diff import Action
 from stack.plan.drift import Binding, Difference
 from stack.plan.render import DEFINITIONS, render_broker
@@ -20,6 +20,7 @@ from stack.plan.replication import find_missing_copies
 from stack.plan.stack import Service
 from stack.rabbitmq.account import find_keys
 from stack.rabbitmq.bridge import delete_empty_queue
+from stack.rabbitmq.device_account import close_sessions
 from stack.rabbitmq.drift import (
     Declared,
     fetch_beside,
@@ -91,6 +92,7 @@ def _make(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
     made = [one for one in drift if one.action is not Action.REMOVE]
     plain = [one for one in made if one.kind not in (EXCHANGE, BINDING) and not _is_replaced_queue(one)]
     import_definitions(broker, as_document([(one.kind, one.document) for one in plain]))
+    _end_old_logins(broker, plain)
     for one in sorted(filter(_is_replaced_queue, made), key=_is_of_retries):
         _try_replace(broker, one, rewrite)
     for one in made:
@@ -98,6 +100,13 @@ def _make(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
             declare_exchange(broker, one.document, _bindings_of(declared, one.document))
     bindings: list[tuple[Kind, Document]] = [(BINDING, one.document) for one in made if one.kind is BINDING]
     import_definitions(broker, as_document(bindings))
+
+
+def _end_old_logins(broker: Broker, changed: Sequence[Difference]) -> None:
+    """Close what another place has opened by a password that has changed: RabbitMQ itself would let it go on."""
+    for one in changed:
+        if one.kind is USER and one.action is Action.CHANGE and one.document["name"].startswith(BRIDGE):
+            close_sessions(broker, one.document["name"])
 
 
 def _remove_queue(broker: Broker, name: str) -> None:
