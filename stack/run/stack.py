@@ -31,7 +31,7 @@ from stack.state.access import (
 from stack.state.broker import begin_cluster
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
-from stack.state.tls import find_authority_end, find_server_names, has_bad_authority, make_tls
+from stack.state.tls import find_authority_end, find_server_names, has_bad_authority, load_server_certificate, make_tls
 from stack.state.vault import mount_secrets, unmount_secrets
 from stack.state.workspace import is_inside, write_file, write_tree
 
@@ -91,7 +91,7 @@ def prepare_certificates(stack: Stack) -> Stack:
     if stack.settings.tls.certificate and served.ends_soon:
         console.warn(f"{stack.settings.tls.certificate} ends on {served.end.date()}; renew it, and type `invoke up`.")
     _warn_authority(find_authority_end(stack.workspace), is_new=was_bad)
-    return stack.reread() if served.version != before.version else stack
+    return stack.reread() if load_server_certificate(stack.workspace) != before else stack
 
 
 def _warn_authority(end: datetime, *, is_new: bool) -> None:

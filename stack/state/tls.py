@@ -89,8 +89,9 @@ def load_server_certificate(workspace: Workspace) -> ServerCertificate:
     served = load_served(workspace)
     if not served:
         return ServerCertificate()
-    folder = workspace.rendered / MOUNTED
-    files = ((one.name, digest([one.read_bytes()])) for one in sorted(folder.iterdir()) if one.is_file())
+    # Of a workspace that was just restored `up` has yet to make the folder.
+    paths = sorted((workspace.rendered / MOUNTED).glob("*"))
+    files = ((one.name, digest([one.read_bytes()])) for one in paths if one.is_file())
     return ServerCertificate(served.names, served.version, tuple(files))
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import pika
 import pytest
 
+from stack.config.network import SECURE
 from tests.docker.workspace import Workspace, fetch, make_workspace, run_docker, wait_until
+from tests.ports import free_ports
 
 NAME = "bk-failing"
 WORD = {"TIDEGATE_PASSPHRASE": "correct horse battery"}
@@ -158,6 +160,21 @@ def test_backup_is_restored_on_trial(source: Workspace, tmp_path: Path) -> None:
     assert len(document["missing_images"]) == 2
     assert "tidegate-trial" not in run_docker("ps", "--all", "--format", "{{.Names}}").stdout
     assert "tidegate-trial" not in run_docker("volume", "ls", "--format", "{{.Name}}").stdout
+
+
+@pytest.mark.slow
+def test_stack_with_tls_and_a_device_is_restored(source: Workspace, target: Workspace, tmp_path: Path) -> None:
+    for one in (source, target):
+        ports = one.settings.ports.model_dump() | dict(zip(SECURE, free_ports(len(SECURE)), strict=True))
+        one.configure(tls={"enabled": True}, ports=ports)
+    source.invoke("device", "add", "bk-pump")
+    source.invoke("up")
+    path = tmp_path / "b.tar.gz"
+    done = source.invoke("backup", str(path), "--verify", "--no-images", "--json", env=WORD)
+    assert json.loads(done.stdout)["verified"]
+    target.invoke("restore", str(path), "--keep-settings", env=WORD)
+    authorities = [(one.rendered / "secrets/tls/mounted/authority.pem").read_bytes() for one in (source, target)]
+    assert authorities[0] == authorities[1]
 
 
 def test_wrong_passphrase_and_cut_off_file_change_nothing(backup: Path, target: Workspace, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import IO
 from uuid import uuid4
 
 from stack import console
-from stack.config.network import Ports
+from stack.config.network import Ports, Tls
 from stack.config.settings import FILE, Settings
 from stack.config.sites import FILE as SITES
 from stack.docker.client import save_images
@@ -325,7 +325,8 @@ def _adapt(settings: Settings) -> Settings:
     ports = Ports(**dict(zip(names, _find_free_ports(len(names)), strict=True)))
     project = f"tidegate-trial-{uuid4().hex[:8]}"
     # Over a bridge the trial would send the messages of the backup once more; of a Swarm one machine is enough for it.
-    alone = {"bind": IPv4Address("127.0.0.1"), "bridge": (), "engine": "compose"}
+    # Its gateway is asked without TLS, whose files are not in the backup, or elsewhere.
+    alone = {"bind": IPv4Address("127.0.0.1"), "bridge": (), "engine": "compose", "tls": Tls()}
     alone["broker"] = settings.broker.model_copy(update={"nodes": 1})
     return settings.model_copy(update={"project": project, "ports": ports, **alone})
 

@@ -1,6 +1,7 @@
 """The servers' certificate as it is kept for them: when another is made, and what devices lose theirs by."""
 
 import json
+import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from stack.state.tls import (
     find_server_names,
     load_revoked,
     load_served,
+    load_server_certificate,
     make_tls,
     needs_renewal,
     read_certificate,
@@ -178,6 +180,15 @@ def test_an_issuer_that_is_not_in_the_file_is_found(workspace: Workspace) -> Non
     (workspace.root / "own.pem").write_bytes(pair.certificate_pem + authority.certificate_pem)
     make_tls(workspace, own, NAMES)
     assert find_missing_issuer(workspace) == ""
+
+
+def test_what_is_restored_has_no_files_for_servers_yet(workspace: Workspace) -> None:
+    made = make_tls(workspace, SETTINGS, NAMES)
+    shutil.rmtree(workspace.rendered / MOUNTED)
+    found = load_server_certificate(workspace)
+    assert (found.names, found.version, found.files) == (made.names, made.version, ())
+    assert make_tls(workspace, SETTINGS, NAMES) == made
+    assert load_server_certificate(workspace).files
 
 
 def test_what_has_ended_by_itself_leaves_the_list(workspace: Workspace) -> None:

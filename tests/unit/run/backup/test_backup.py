@@ -120,6 +120,10 @@ def test_of_several_nodes_what_was_declared_is_kept_without_data(
     assert fetch_definitions(Mock(settings=Settings())) == {}
 
 
+def test_a_trial_is_without_tls() -> None:
+    assert not module._adapt(Settings.model_validate({"tls": {"names": ["hq.example"]}})).tls.is_on
+
+
 def test_a_trial_of_a_swarm_is_on_one_machine() -> None:
     trial = module._adapt(Settings(engine="swarm", broker=Broker(nodes=5)))
     assert (trial.is_swarm, trial.broker.nodes, trial.is_local) == (False, 1, True)
