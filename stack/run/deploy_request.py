@@ -75,7 +75,7 @@ def _deploy_elsewhere(request: DeployRequest) -> None:
     if request.message:
         raise FunctionError("Nuclio's API has no place for a message; leave out --message, or --via and --site.")
     sites = request.sites
-    if sites.choice.is_one_address and not (sites.waves or sites.as_json):
+    if sites.choice.is_one_address and sites.waves is None and not sites.as_json:
         deploy_remotely(request.name, sites.choice.via[0], sites.seconds)
     else:
         deploy_to_sites(sites)

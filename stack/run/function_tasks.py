@@ -60,7 +60,7 @@ def deploy_function(  # noqa: PLR0913 -- each is an option of the command line
     message: str = "",
     via: list[str] | None = None,
     site: list[str] | None = None,
-    waves: str = "",
+    waves: str | None = None,
     parallel: int = 0,
     timeout: str = "",
     force: bool = False,

@@ -47,8 +47,12 @@ class Answer:
     @property
     def error(self) -> str:
         """Return its words for what went wrong."""
-        known = self.document if isinstance(self.document, dict) else {}
-        return str(known.get("error") or f"status {self.status}")
+        return str(self.document["error"]) if self.has_words else f"status {self.status}"
+
+    @property
+    def has_words(self) -> bool:
+        """Return whether it says what went wrong, as a dashboard does."""
+        return isinstance(self.document, dict) and bool(self.document.get("error"))
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,9 @@ class RemoteDashboard:
             FunctionError: it is not; the message has the dashboard's words.
         """
         if not answer.is_good:
-            raise FunctionError(f"{self.address} refused it: {answer.error}")
+            # A dashboard has words for it.
+            advice = "" if answer.has_words else ". Check that this is the address of a dashboard."
+            raise FunctionError(f"{self.address} refused it: {answer.error}{advice}")
         return answer.document
 
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
@@ -132,7 +138,8 @@ class RemoteDashboard:
 
     def _read(self, answer: BaseHTTPResponse) -> Any:
         if answer.status == 401:
-            advice = f"Type --via http://USER:PASSWORD@HOST, or put a token into the variable {TOKEN_VARIABLE}."
+            where = f"name a `secret` of it in sites.yaml, or put a token into the variable {TOKEN_VARIABLE}"
+            advice = f"Type --via http://USER:PASSWORD@HOST, {where}."
             raise HostError(f"{self.address} asks for a login, or knows this one not. {advice}")
         if answer.status // 100 == 3:
             elsewhere = answer.headers.get("Location")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from stack import console
 from stack.config.environment import SecretRef, check_secret_key, check_secret_name
+from stack.config.sites import FILE as SITES
+from stack.config.sites import load_sites
 from stack.config.source import function_folders, load_function
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, HostError, StackError
@@ -82,6 +84,8 @@ def _set(stack: Stack, order: SecretCommand) -> None:
         console.say(f"Next: `invoke up` replaces {', '.join(users)}, so that it is used.")
     elif places := _find_places(stack, ref):
         console.say(f"Next: `invoke up` has it used for {', '.join(places)}.")
+    elif sites := _find_sites(stack, ref):
+        console.say(f"It is used for {', '.join(sites)} from now on. Next: `invoke sites` asks there.")
     else:
         console.say(f"Next: in function.yaml, valueFrom: {{secretKeyRef: {{name: {ref.name}, key: {ref.key}}}}}.")
 
@@ -114,7 +118,7 @@ def _list(stack: Stack, *, as_json: bool) -> None:
         for usage in usages
     ]
     console.show_table(("name", "key", "used by"), rows)
-    console.note("invoke secret set NAME KEY sets one. Those of broker are the stack's own.")
+    console.note("`invoke secret set NAME KEY` sets one. Those of broker are the stack's own.")
 
 
 def _list_known(stack: Stack) -> list[SecretRef]:
@@ -126,7 +130,7 @@ def _find_usage(
 ) -> Usage:
     running = {plan.name for plan in deployed if _uses(plan, ref)}
     running.update(_find_places(stack, ref))
-    names = running | {plan.name for plan in written if _uses(plan, ref)}
+    names = running | {plan.name for plan in written if _uses(plan, ref)} | {*_find_sites(stack, ref)}
     return Usage(ref, tuple(sorted(names)), tuple(sorted(running)))
 
 
@@ -134,6 +138,16 @@ def _find_places(stack: Stack, ref: SecretRef) -> list[str]:
     """Return what of stack.yaml asks for a secret."""
     bridges = [f"bridge {one.name}" for one in stack.settings.bridge if one.secret_ref == ref]
     return bridges + [f"channel {name}" for name, used in stack.settings.notify.secrets.items() if used == ref]
+
+
+def _find_sites(stack: Stack, ref: SecretRef) -> list[str]:
+    """Return the sites of sites.yaml that a secret lets in."""
+    path = stack.workspace.root / SITES
+    try:
+        found = load_sites(path) if path.is_file() else ()
+    except ConfigError:
+        return []
+    return [f"site {one.name}" for one in found if one.secret == str(ref)]
 
 
 def _uses(plan: FunctionPlan, ref: SecretRef) -> bool:

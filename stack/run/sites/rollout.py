@@ -34,7 +34,8 @@ class SiteRequest:
 
     name: str = ""
     choice: SiteChoice = field(default_factory=SiteChoice)
-    waves: str = ""
+    waves: str | None = None
+    """How far each wave goes. An empty text is refused: of a script's variable that is not set all would begin."""
     parallel: int = 0
     timeout: str = ""
     as_json: bool = False
@@ -148,7 +149,7 @@ def deploy_to_sites(request: SiteRequest) -> None:
     """
     workspace = open_workspace()
     sites = choose_sites(workspace, request.choice)
-    waves = split_waves(request.waves or _ALL, sites)
+    waves = split_waves(_ALL if request.waves is None else request.waves, sites)
     exported = make_export(find_folder(workspace.root, request.name), load_settings(workspace.root))
     for note in exported.notes:
         console.warn(f"{note}.")

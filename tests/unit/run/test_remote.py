@@ -101,6 +101,14 @@ def test_deploy_has_the_time_that_was_typed(nuclio: Nuclio) -> None:
         deploy_remotely("reader", nuclio.url, 0.3)
 
 
+def test_who_refuses_without_a_word_may_be_no_dashboard() -> None:
+    dashboard = open_dashboard("http://127.0.0.1:9000")
+    with pytest.raises(FunctionError, match=r"status 406\. Check that this is the address of a dashboard\."):
+        dashboard.expect(Answer(406, None))
+    with pytest.raises(FunctionError, match=r"refused it: not now$"):
+        dashboard.expect(Answer(409, {"error": "not now"}))
+
+
 def test_login_is_in_the_address_or_the_environment(nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch) -> None:
     nuclio.login = "Basic YW5uOnAvdw=="
     with pytest.raises(HostError, match="asks for a login"):

@@ -105,6 +105,14 @@ def test_secret_of_a_channel_or_bridge_is_a_use(workspace: Path, capsys: pytest.
             order("remove", name)
 
 
+def test_secret_of_a_site_is_a_use(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "sites.yaml").write_text("sites: [{name: north, via: 'https://north.example', secret: sites.north}]\n")
+    order("set", "sites", "north", value="token")
+    assert "It is used for site north from now on." in capsys.readouterr().err
+    order("list")
+    assert "site north" in capsys.readouterr().out
+
+
 def test_remove_takes_one_key_or_all(workspace: Path) -> None:
     for key in ("a", "b", "c"):
         order("set", "db", key, value="x")

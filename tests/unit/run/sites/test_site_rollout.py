@@ -182,6 +182,12 @@ def test_what_is_no_option(nuclios: list[Nuclio], options: dict[str, Any], told:
     assert not nuclios[0].requests
 
 
+def test_waves_that_a_script_has_not_set_begin_nowhere(nuclios: list[Nuclio]) -> None:
+    with pytest.raises(FunctionError, match=re.escape("--waves should be numbers, parts or all")):
+        deploy_to_sites(ask(waves=""))
+    assert not any(one.functions for one in nuclios)
+
+
 @pytest.mark.parametrize("options", [{"timeout": "5m"}, {"parallel": 3}, {"waves": "1,all"}])
 def test_option_for_sites_is_refused_where_none_is_named(nuclios: list[Nuclio], options: dict[str, Any]) -> None:
     request = SiteRequest("reader", **options)
