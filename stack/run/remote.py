@@ -38,6 +38,8 @@ class Answer:
 
     status: int
     document: Any
+    was_away: bool = False
+    """Whether no one answered at first."""
 
     @property
     def is_good(self) -> bool:

@@ -30,6 +30,8 @@ _PATIENCE_SECONDS = 1800.0
 _LAST_SECONDS = 0.5
 # How long a dashboard may be away meanwhile: it starts again, or its line is cut.
 _AWAY_SECONDS = 120.0
+# How often a deploy is sent of which a dashboard knows nothing, since it was started again.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,33 @@ def deploy_at(dashboard: RemoteDashboard, document: dict[str, Any], tell: Tell) 
     name = document["metadata"]["name"]
     project = _prepare_project(dashboard, document)
     answer = dashboard.ask("GET", f"functions/{name}")
-    before = read_function(answer.document) if answer.is_good else RemoteFunction("")
+    before = _read_end(answer) if answer.is_good else _End(RemoteFunction(""))
     method, path = ("PUT", f"functions/{name}") if answer.is_good else ("POST", "functions")
     labels = {**document["metadata"].get("labels", {}), PROJECT_LABEL: project}
     sent = {**document, "metadata": {**document["metadata"], "labels": labels}}
     headers = {"X-Nuclio-Project-Name": project}
+    # To send the same again changes nothing.
+    again = partial(dashboard.require, "PUT", f"functions/{name}", sent, headers)
     try:
         dashboard.require(method, path, sent, headers)
     except AwayError:
-        # It may have heard that, or not; to send the same again changes nothing.
-        if not _has_begun(dashboard, name, before):
-            dashboard.require("PUT", f"functions/{name}", sent, headers)
-    return _follow(dashboard, name, tell)
+        # It may have heard that, or not.
+        if not _has_begun(dashboard, name, before.function):
+            again()
+    return _follow_until_sure(dashboard, name, tell, before=before, again=again)
+
+
+def _follow_until_sure(
+    dashboard: RemoteDashboard, name: str, tell: Tell, *, before: "_End", again: Callable[[], object]
+) -> RemoteFunction:
+    """Follow a deploy to its end; one that its dashboard has forgotten, since it was started again, is sent again."""
+    for number in range(_ATTEMPTS):
+        if number:
+            again()
+        end = _follow(dashboard, name, tell)
+        if not end.may_be_older(before):
+            return end.function
+    raise FunctionError(f"{dashboard.address} was away again and again, and may not have {name} yet; type this again.")
 
 
 def roll_back_at(dashboard: RemoteDashboard, name: str, number: int) -> RemoteFunction:
@@ -135,7 +152,7 @@ def roll_back_at(dashboard: RemoteDashboard, name: str, number: int) -> RemoteFu
         # What it has heard must not be sent again: it would go one revision further.
         if not _has_begun(dashboard, name, before):
             raise
-    found = _follow(dashboard, name, lambda _: None)
+    found = _follow(dashboard, name, lambda _: None).function
     if found.revision == before.revision:
         raise FunctionError(f"{dashboard.address} has not gone back: {found.message or 'it does not say why'}")
     return found
@@ -158,22 +175,47 @@ def _has_begun(dashboard: RemoteDashboard, name: str, before: RemoteFunction) ->
 
 def _ask_patiently(dashboard: RemoteDashboard, path: str, heard: float) -> Answer:
     """Return the answer of a dashboard that may be away for a while, since it was heard."""
+    was_away = False
     while True:
         try:
-            return dashboard.ask("GET", path)
+            return replace(dashboard.ask("GET", path), was_away=was_away)
         except AwayError:
+            was_away = True
             now = time.monotonic()
             if now > min(heard + _AWAY_SECONDS, dashboard.deadline):
                 raise
             time.sleep(_INTERVAL_SECONDS)
 
 
-def _follow(dashboard: RemoteDashboard, name: str, tell: Tell) -> RemoteFunction:
+@dataclass(frozen=True)
+class _End:
+    """How a function is when nothing is under way any more, with the time at which its last deploy began there."""
+
+    function: RemoteFunction
+    begun: float = 0.0
+    """0 where its dashboard tells of none."""
+    was_away: bool = False
+
+    def may_be_older(self, before: "_End") -> bool:
+        """Return whether it may be as it was before: its dashboard has started again since, and forgotten the rest."""
+        is_other = self.function.revision != before.function.revision
+        return not (is_other or self.function.has_failed) and (self.was_away or 0 < self.begun == before.begun)
+
+
+def _read_end(answer: Answer, *, was_away: bool = False) -> _End:
+    logs = _read_object(_read_object(answer.document).get("status")).get("logs")
+    first = _read_object(logs[0]).get("time") if isinstance(logs, list) and logs else 0
+    begun = float(first) if isinstance(first, int | float) else 0.0
+    return _End(read_function(answer.document), begun, was_away)
+
+
+def _follow(dashboard: RemoteDashboard, name: str, tell: Tell) -> _End:
     """Tell of a deploy's log as it grows, until it has ended."""
     deadline = min(dashboard.deadline - _LAST_SECONDS, time.monotonic() + _PATIENCE_SECONDS)
-    shown, path = 0, f"functions/{name}"
+    shown, path, was_away = 0, f"functions/{name}", False
     while True:
         answer = _ask_patiently(dashboard, path, time.monotonic())
+        was_away |= answer.was_away
         document = dashboard.expect_mapping(answer, path)
         found, told = read_function(document), _read_object(document.get("status")).get("logs")
         logs = told if isinstance(told, list) else []
@@ -182,7 +224,7 @@ def _follow(dashboard: RemoteDashboard, name: str, tell: Tell) -> RemoteFunction
         tell(logs[shown:])
         shown = len(logs)
         if found.state in _GOOD | _BAD:
-            return found
+            return _read_end(answer, was_away=was_away)
         if time.monotonic() > deadline:
             raise FunctionError(f"{name} is still {found.state or 'unknown'} at {dashboard.address}; look at it there.")
         time.sleep(min(_INTERVAL_SECONDS, max(0.0, deadline - time.monotonic())))

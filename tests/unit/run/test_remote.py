@@ -175,6 +175,35 @@ def test_line_that_is_cut_while_it_is_sent_does_no_harm(
     assert (found.state, found.revision) == ("ready", 1)
 
 
+class ForgetfulDashboard(RemoteDashboard):
+    """One that is started again, so often, between the answer to a change and its work: it tells of the older one."""
+
+    ends = 0
+
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        if method == "PUT" and ForgetfulDashboard.ends:
+            ForgetfulDashboard.ends -= 1
+            return Answer(202, None)
+        return super().ask(method, path, body, headers)
+
+
+@pytest.mark.parametrize("ends", [1, 2])
+def test_deploy_that_was_forgotten_is_sent_again(nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch, ends: int) -> None:
+    deploy_remotely("reader", nuclio.url)
+    monkeypatch.setattr(ForgetfulDashboard, "ends", ends)
+    document = {"metadata": {"name": "reader"}, "spec": {}}
+    assert deploy_at(ForgetfulDashboard(nuclio.url), document, lambda _: None).revision == 2
+
+
+def test_deploy_that_is_forgotten_every_time_is_not_said_to_be_there(
+    nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy_remotely("reader", nuclio.url)
+    monkeypatch.setattr(ForgetfulDashboard, "ends", 9)
+    with pytest.raises(FunctionError, match="was away again and again, and may not have reader yet"):
+        deploy_at(ForgetfulDashboard(nuclio.url), {"metadata": {"name": "reader"}, "spec": {}}, lambda _: None)
+
+
 @pytest.mark.parametrize(("hears", "revision"), [(True, 1), (False, 2)])
 def test_rollback_is_never_sent_twice(
     nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch, hears: bool, revision: int
