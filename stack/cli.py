@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Names
 from difflib import get_close_matches
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 from invoke import Collection, Context, Exit, ParseError, Program, Task
@@ -197,7 +197,7 @@ def _paint(message: str) -> str:
 GROUPS = "groups"
 DEVELOPERS = "developers"
 
-_list_flat = Program.list_flat
+_list_flat, _print_task_help = Program.list_flat, Program.print_task_help
 
 
 def build_namespace(
@@ -216,13 +216,24 @@ def build_namespace(
     titles = {title: [namespace.transform(task.name) for task in tasks] for title, tasks in groups.items()}
     namespace.configure({GROUPS: titles, DEVELOPERS: developers.name})
     Program.list_flat = _list_groups  # type: ignore[method-assign,assignment]
+    Program.print_task_help = _print_help  # type: ignore[method-assign,assignment]
     return namespace
 
 
 def _list_groups(program: Program) -> None:
-    """Print the tasks by group; nothing more once no one reads on, as `head` does."""
+    """Print the tasks by group."""
+    _print_while_read(partial(_print_groups, program))
+
+
+def _print_help(program: Program, name: str) -> None:
+    """Print what Invoke says of a task."""
+    _print_while_read(partial(_print_task_help, program, name))
+
+
+def _print_while_read(print_all: Callable[[], object]) -> None:
+    """Print; nothing more once no one reads on, as `head` does."""
     try:
-        _print_groups(program)
+        print_all()
         sys.stdout.flush()
     except BrokenPipeError as error:
         _give_up_output(error)

@@ -1,6 +1,7 @@
 """What `invoke --list` prints: users' tasks by group, and where developers find theirs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,13 @@ def test_aliases_of_the_commands_that_people_know_stay() -> None:
     assert {"bench", "docs", "lint", "test"} <= {task["name"] for task in document["tasks"]}
     assert {"bench", "docs", "lint", "test"} <= {task["name"] for task in developers["tasks"]}
     assert all(task["help"] for task in developers["tasks"])
+
+
+@pytest.mark.parametrize("options", [("--list",), ("--help", "zip-up")])
+def test_what_no_one_reads_ends_quietly(folder: Path, options: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-u", "-m", "invoke", "--search-root", str(folder), *options]
+    result = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert result.stderr == b""
