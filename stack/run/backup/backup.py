@@ -81,9 +81,9 @@ def list_images(stack: Stack) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def write_workspace(workspace: Workspace, archive: ArchiveWriter) -> None:
-    """Add stack.yaml, sites.yaml, the functions, alerts and devices, and what .stack/state knows of them."""
-    for file in (FILE, SITES):
+def write_workspace(workspace: Workspace, settings: Settings, archive: ArchiveWriter) -> None:
+    """Add stack.yaml and what it names, sites.yaml, functions, alerts and devices, and what .stack/state knows."""
+    for file in (FILE, SITES, *list_named_files(workspace.root, settings)):
         if (workspace.root / file).is_file():
             archive.add_file(WORKSPACE + file, workspace.root / file)
     for path in (path for folder in WRITTEN for path in list_backup_files(workspace.root / folder)):
@@ -91,6 +91,23 @@ def write_workspace(workspace: Workspace, archive: ArchiveWriter) -> None:
     for name in KEPT_STATE:
         for path in list_backup_files(workspace.state / name):
             archive.add_file(STATE + path.relative_to(workspace.state).as_posix(), path)
+
+
+def list_named_files(root: Path, settings: Settings) -> list[str]:
+    """Return the certificates that stack.yaml names and that lie beside it, by their paths below the workspace."""
+    names = (*(one.ca for one in settings.bridge), settings.images.ca, settings.tls.certificate)
+    if (key := settings.tls.key) and _find_below(root, key):
+        console.warn(f"{key}, which stack.yaml names, is not in the backup: nothing there would encrypt it. Keep it.")
+    return sorted({path for name in names if name and (path := _find_below(root, name))})
+
+
+def _find_below(root: Path, name: str) -> str:
+    """Return the path of a file below a workspace; nothing for one elsewhere, or that is in the backup anyway."""
+    path = Path(os.path.normpath(root / Path(name).expanduser()))
+    if not path.is_relative_to(root) or not path.is_file() or path.is_symlink():
+        return ""
+    below = path.relative_to(root)
+    return "" if below.parts[0] in (*WRITTEN, ".stack") else below.as_posix()
 
 
 def list_backup_files(folder: Path) -> Iterator[Path]:
@@ -208,7 +225,7 @@ def _write_members(stack: Stack, archive: ArchiveWriter, header: Header, word: s
         # Nothing changes files or containers while they are read, and the broker's moment is theirs.
         with lock(stack.workspace, TREE):
             stack = stack.reread()
-            write_workspace(stack.workspace, archive)
+            write_workspace(stack.workspace, stack.settings, archive)
             secrets = dict(list_secrets(stack.workspace))
             copy = exits.enter_context(copied_broker(stack))
             definitions = copy.definitions if copy else fetch_definitions(stack)

@@ -17,6 +17,7 @@ from stack.run.backup.backup import (
     BackupRequest,
     choose_path,
     list_backup_files,
+    list_named_files,
     list_secrets,
     write_workspace,
     written_whole,
@@ -44,10 +45,23 @@ def test_links_that_lead_out_and_caches_are_left_out(tmp_path: Path, capsys: pyt
 def test_files_that_people_write_are_kept(tmp_path: Path) -> None:
     write(tmp_path, "stack.yaml", "sites.yaml", "functions/a/main.py", "alerts/hot.yaml", "notes.txt")
     with (tmp_path / "backup").open("wb") as file, writing(file) as archive:
-        write_workspace(Workspace(tmp_path), archive)
+        write_workspace(Workspace(tmp_path), Settings(), archive)
     assert sorted(archive.digests) == [
         f"workspace/{name}" for name in ("alerts/hot.yaml", "functions/a/main.py", "sites.yaml", "stack.yaml")
     ]
+
+
+def test_certificates_that_stack_yaml_names_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "hq-ca.pem", "keys/own.pem", "keys/own.key", "functions/a/ca.pem", "other.pem")
+    bridge = {"to": "amqps://hq.example", "secret": "hq.account", "topics": ["plant/#"]}
+    places = {"hq": "./hq-ca.pem", "there": "functions/a/ca.pem", "far": "/etc/hostname", "gone": "gone.pem"}
+    document = {
+        "bridge": [{**bridge, "name": name, "ca": path} for name, path in places.items()],
+        "tls": {"certificate": "keys/own.pem", "key": "keys/own.key"},
+    }
+    found = list_named_files(tmp_path, Settings.model_validate(document))
+    assert found == ["hq-ca.pem", "keys/own.pem"]
+    assert "keys/own.key, which stack.yaml names, is not in the backup" in capsys.readouterr().err
 
 
 def test_every_secret_is_kept_but_for_its_copies(tmp_path: Path) -> None:
