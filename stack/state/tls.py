@@ -209,7 +209,16 @@ def _read_own(root: Path, settings: Settings) -> tuple[bytes, bytes]:
         except OSError as error:
             raise ConfigError([f"{FILE}: tls.{name}: {path} cannot be read: {error.strerror}."]) from error
     _check_own(*contents)
-    return contents[0], contents[1]
+    return _write_again(*contents)
+
+
+def _write_again(certificate: bytes, key: bytes) -> tuple[bytes, bytes]:
+    """Return both in a form that all servers read: Erlang does not take what begins with a mark of byte order."""
+    form = serialization.Encoding.PEM
+    found = x509.load_pem_x509_certificates(certificate)
+    private = serialization.load_pem_private_key(key, None)
+    content = private.private_bytes(form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return b"".join(one.public_bytes(form) for one in found), content
 
 
 def _check_own(certificate: bytes, key: bytes) -> None:

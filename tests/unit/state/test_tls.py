@@ -128,6 +128,16 @@ def test_one_of_the_users_own_is_taken_again_when_it_changes(workspace: Workspac
     assert authority_path(workspace).read_bytes() == load_authority(workspace, own.project).certificate_pem
 
 
+def test_own_files_are_given_to_servers_as_all_of_them_read_them(workspace: Workspace, tmp_path: Path) -> None:
+    """Erlang finds no certificate in a file that begins with a mark of byte order."""
+    own, elsewhere = Settings(tls=Tls(certificate="own.pem", key="own.key")), Workspace(tmp_path / "elsewhere")
+    pair, issuer = load_server(elsewhere, "other", NAMES), load_authority(elsewhere, "other").certificate_pem
+    (tmp_path / "own.pem").write_bytes(b"\xef\xbb\xbf" + pair.certificate_pem.replace(b"\n", b"\r\n") + issuer)
+    (tmp_path / "own.key").write_bytes(b"\xef\xbb\xbf" + pair.key_pem)
+    make_tls(workspace, own, NAMES)
+    assert served_files(workspace) == [pair.certificate_pem + issuer, pair.key_pem]
+
+
 def test_own_files_that_are_wrong_are_told(workspace: Workspace, tmp_path: Path) -> None:
     own = Settings(tls=Tls(certificate="own.pem", key="own.key"))
     pair, other = load_server(workspace, "p", NAMES), load_server(Workspace(tmp_path / "other"), "p", NAMES)
