@@ -171,7 +171,7 @@ class Twins:
         now = time.monotonic()
         if now - self._warned.get(device, -_QUIET) >= _QUIET:
             self._warned[device] = now
-            console.warn(f"What {device} reported of its twin was not taken: {ascii(str(error))[1:300]}")
+            console.warn(f"What {device} reported of its twin was not taken: {ascii(str(error))[1:-1][:300]}")
 
     def arrive(self, device: str, subscribed: str) -> Iterator[Publication]:
         """Tell a device that can hear again what has changed."""
