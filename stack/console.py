@@ -20,6 +20,9 @@ from rich.text import Text
 from stack.errors import DeclinedError, HostError, name_command
 
 _PIPE_WIDTH = 1000
+# Characters that move the cursor, colour what follows or give the window a name, each with what is shown instead:
+# messages are shown that anyone may have sent.
+_SHOWN_AS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 @cache
@@ -56,7 +59,7 @@ def success(message: str) -> None:
 
 def show(message: str) -> None:
     """Print one line of the result."""
-    output().print(message, markup=False)
+    output().print(message.translate(_SHOWN_AS), markup=False)
 
 
 def show_text(text: str) -> None:
@@ -86,7 +89,7 @@ def make_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Tab
     for name in names:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(row[name]) for name in names))
+        table.add_row(*(Text(row[name].translate(_SHOWN_AS)) for name in names))
     return table
 
 
@@ -151,7 +154,7 @@ def is_terminal() -> bool:
 
 
 def _tell(message: str, style: str = "") -> None:
-    message = name_command(message)
+    message = name_command(message).translate(_SHOWN_AS)
     if is_terminal():
         progress().print(message, style=style, markup=False)
     else:

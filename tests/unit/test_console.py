@@ -55,6 +55,13 @@ def test_what_looks_like_an_emoji_or_a_style_is_none(terminal: bool, code: str) 
     assert TIMES in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("code", ["show({0!r})", "warn({0!r})", "show_table(('a',), [{{'a': {0!r}}}])"])
+def test_what_would_control_a_terminal_is_shown_and_not_done(code: str) -> None:
+    """A message of a device that was stolen is shown to whom it may deceive."""
+    result = run(code.format("é\x1b[2J\x07\x00\x9b2J"), FORCE_COLOR="1", NO_COLOR="1")
+    assert r"é\x1b[2J\x07\x00\x9b2J" in result.stdout + result.stderr
+
+
 def test_work_shows_lines_as_they_are() -> None:
     code = f"with working('a [b] :x:') as work: work.follow([{TIMES!r}]); work._status.stop()"
     shown = run(code, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm").stderr
