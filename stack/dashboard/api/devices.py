@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.device import DeviceConfig
-from stack.config.document import Document
-from stack.dashboard.api.request import read_body, read_model
+from stack.config.document import Document, parse_model
+from stack.dashboard.api.request import read_body, read_object
 from stack.dashboard.security.auth import name_caller
 from stack.dashboard.services import Services, services_of
 from stack.run.devices.presence import fetch_presence, fetch_some_presence
@@ -46,8 +46,16 @@ class DeviceBody(Document):
     """The name of a file of device-types/, without .yaml."""
     topics: tuple[str, ...] = ()
     """Topic filters on which it may publish, and to which it may subscribe."""
+    publish: tuple[str, ...] = ()
+    """Topic filters on which it may publish."""
+    subscribe: tuple[str, ...] = ()
+    """Topic filters to which it may subscribe."""
     labels: dict[str, str] = Field(default={})
     """What tells it from others."""
+    description: str = ""
+    """What it is, or where."""
+    rate: str = ""
+    """How much it may send, such as 2 kB/s."""
     certificate: bool = False
     """Give it a key and a certificate in place of a password; the answer has both, this once."""
 
@@ -128,9 +136,12 @@ async def _find(request: Request) -> Response:
 
 
 async def _add(request: Request) -> Response:
-    body = await read_model(request, DeviceBody)
+    # A key that is passed over could be one that says what it may not do.
+    body = parse_model(DeviceBody, await read_object(request), "body")
     stack = services_of(request).stack()
-    new = NewDevice(body.name, body.type, body.topics, body.labels, has_certificate=body.certificate)
+    more = {key: getattr(body, key) for key in ("publish", "subscribe", "description", "rate")}
+    labels, is_certified = body.labels, body.certificate
+    new = NewDevice(body.name, body.type, body.topics, labels, has_certificate=is_certified, more=more)
     return await _show_once(request, await run_in_threadpool(add_device, stack, new))
 
 
@@ -179,7 +190,8 @@ async def _find_twin(request: Request) -> Response:
 
 
 async def _change_twin(request: Request) -> Response:
-    body, stack = await read_model(request, TwinBody), services_of(request).stack()
+    body = parse_model(TwinBody, await read_object(request), "body")
+    stack = services_of(request).stack()
     change = partial(change_twin, stack, request.path_params["name"], body.part, body.patch, body.version)
     return JSONResponse(await run_in_threadpool(change, by=name_caller(request, "API")))
 

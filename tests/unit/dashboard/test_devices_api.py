@@ -24,6 +24,14 @@ def test_a_device_is_told_with_its_password_once(client: Client, pump: str) -> N
     assert another not in ("", pump)
 
 
+def test_a_device_may_do_what_its_body_says(client: Client) -> None:
+    said = {"publish": ["x/t"], "subscribe": ["x/cmd"], "description": "in the cellar", "rate": "2 kB/s"}
+    assert client.send("POST", "/api/devices", {"name": "fan-9", **said}).status == 201
+    found = client.send("GET", "/api/devices/fan-9").json
+    assert {key: found[key] for key in said} == {**said, "rate": 2000}
+    client.send("DELETE", "/api/devices/fan-9")
+
+
 @pytest.mark.usefixtures("pump")
 def test_a_device_is_locked_out_and_removed(client: Client) -> None:
     assert client.send("DELETE", "/api/devices/pump-7/password").status == 204
@@ -41,6 +49,8 @@ def test_a_device_is_locked_out_and_removed(client: Client) -> None:
         ("POST", "/api/devices", {"name": "a", "topics": ["a#"]}, 400),
         ("POST", "/api/devices", {"name": "a", "type": "x"}, 400),
         ("POST", "/api/devices", {}, 400),
+        ("POST", "/api/devices", {"name": "a", "topcis": ["x/#"]}, 400),
+        ("PATCH", "/api/devices/pump-7/twin", {"patch": {"a": 1}, "verison": 1}, 400),
         ("GET", "/api/devices/none", None, 404),
         ("DELETE", "/api/devices/none", None, 404),
         ("POST", "/api/devices/none/password", None, 404),
