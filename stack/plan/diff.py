@@ -70,6 +70,8 @@ class Running:
     service: str
     definition: str
     is_running: bool
+    is_ready: bool = True
+    """Whether it does its work, if it runs."""
     image: str = ""
     files: str = ""
     secrets: str = ""
@@ -158,15 +160,25 @@ def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
     if wanted.is_global and running and len(running) == len(containers):
         return Change(wanted.service, Action.KEEP, "runs as rendered")
     if len(running) >= wanted.replicas:
-        surplus = _ids([one for one in containers if one not in running[: wanted.replicas]])
-        reason = f"{len(surplus)} more than the {wanted.replicas} wanted" if surplus else "runs as rendered"
-        return Change(wanted.service, Action.REMOVE if surplus else Action.KEEP, reason, surplus=surplus)
+        return _compare_surplus(wanted, running[: wanted.replicas], containers)
     if len(right) < len(containers):
         older = _ids([one for one in containers if one not in right])
         return Change(wanted.service, Action.REPLACE, _tell_inputs(wanted, containers), older=older)
     if running or not right:
         return Change(wanted.service, Action.CREATE, f"{len(running)} of {wanted.replicas} run" if running else _ABSENT)
     return Change(wanted.service, Action.START, "is stopped")
+
+
+def _compare_surplus(wanted: Wanted, right: Sequence[Running], containers: Sequence[Running]) -> Change:
+    """Return what becomes of other containers than those that are as they should be."""
+    others = [one for one in containers if one not in right]
+    # An `up` that was interrupted has left older ones, which do the work until the others can.
+    working = [one for one in others if one.is_running and one.definition != wanted.definition]
+    if working and not all(one.is_ready for one in right):
+        surplus = _ids(one for one in others if one not in working)
+        return Change(wanted.service, Action.REPLACE, "is being replaced", surplus=surplus, older=_ids(working))
+    reason = f"{len(others)} more than the {wanted.replicas} wanted" if others else "runs as rendered"
+    return Change(wanted.service, Action.REMOVE if others else Action.KEEP, reason, surplus=_ids(others))
 
 
 def _tell_inputs(wanted: Wanted, containers: Sequence[Running]) -> str:

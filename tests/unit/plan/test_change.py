@@ -27,6 +27,7 @@ STOPPED = replace(RIGHT, id="s", is_running=False)
         ([replace(WRONG, image="image:0")], Action.REPLACE, "its image changed", ()),
         ([replace(WRONG, files="x", secrets="y")], Action.REPLACE, "its files and its secrets changed", ()),
         ([RIGHT, WRONG], Action.REMOVE, "1 more than the 1 wanted", ("w",)),
+        ([replace(RIGHT, is_ready=False), WRONG, STOPPED], Action.REPLACE, "is being replaced", ("s",)),
         ([RIGHT, TWIN], Action.REMOVE, "1 more than the 1 wanted", ("t",)),
         ([STOPPED, RIGHT], Action.REMOVE, "1 more than the 1 wanted", ("s",)),
         ([STOPPED, WRONG], Action.REPLACE, "its configuration changed", ()),
