@@ -95,7 +95,7 @@ def manage_data(action: str, metric: str, labels: Mapping[str, str], *, yes: boo
     """Show how much is kept, or delete the readings of a metric, or of some of its series, of all time.
 
     Raises:
-        DataError: there is no such action, there are none, or the store does not answer.
+        DataError: there is no such action, it names no readings, or the store does not answer.
         DeclinedError: they are not to be deleted after all.
     """
     if not (action or metric or labels):
@@ -104,6 +104,8 @@ def manage_data(action: str, metric: str, labels: Mapping[str, str], *, yes: boo
     if action != "forget" or not (metric or labels):
         raise DataError("Type `invoke data forget METRIC`, or `invoke data forget --labels sensor=oven`.")
     request = ReadingsRequest(metric, labels=labels)
+    if request.is_query:
+        raise DataError(f'{metric}: should be a metric, or a selector such as temperature{{sensor="oven"}}.')
     stack = open_stack(is_lenient=True)
     store = find_store(stack)
     found, watched = store.query(_find_all(request.selector)), _find_watched(stack, store)

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
-from stack.run.readings import forget_last_seen
+import pytest
+
+from stack.errors import DataError
+from stack.run.readings import forget_last_seen, manage_data
 from stack.victoriametrics.client import Series
 
 OVEN = {"sensor": "oven"}
@@ -37,3 +40,8 @@ def test_metric_that_stays_is_still_expected() -> None:
     watched = {name: [*gone, make("humidity", OVEN)] for name in ("hot", "wet")}
     forget_last_seen(store, gone, watched)  # type: ignore[arg-type]
     assert store.deleted == []
+
+
+def test_what_is_calculated_cannot_be_deleted() -> None:
+    with pytest.raises(DataError, match="should be a metric, or a selector"):
+        manage_data("forget", "sum(temperature)", {}, yes=True)
