@@ -71,9 +71,9 @@ def load_recorded(path: Path, test: AlertTest) -> dict[str, str]:
         AlertError: it cannot be read.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             return write_recorded(csv.DictReader(file), parse_duration(test.every))
-    except (OSError, KeyError, ValueError, ArithmeticError) as error:
+    except (OSError, csv.Error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         way = f"`invoke readings METRIC --since 12h --format csv --output {FOLDER}/{path.name}` writes one"
         raise AlertError(f"{FOLDER}/{path.name} is no file of readings: {error}; {way}.") from None
 

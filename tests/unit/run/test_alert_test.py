@@ -29,7 +29,26 @@ def test_readings_are_values_at_steps(tmp_path: Path) -> None:
     assert found == {r't{sensor="a\"b"}': "_ 20.0 _ 21.5 0.0000001", "up{}": "-3.0"}
 
 
-@pytest.mark.parametrize("text", [None, "a,b\n1,2\n", "time,metric,labels,value\nnow,t,{},1\n"])
+def test_a_spreadsheet_may_have_written_it(tmp_path: Path) -> None:
+    path = tmp_path / "night.csv"
+    path.write_text("time,metric,labels,value\r\n2026-11-29T00:00:00Z,t,{},1\r\n", encoding="utf-8-sig")
+    assert load_recorded(path, TEST) == {"t{}": "1"}
+
+
+_HEAD = "time,metric,labels,value\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "a,b\n1,2\n",
+        f"{_HEAD}now,t,{{}},1\n",
+        f"{_HEAD}2026-11-29T00:00:00Z,t\n",
+        f"{_HEAD}2026-11-29T00:00:00Z,t,[],1\n",
+        f"{_HEAD}2026-11-29T00:00:00Z,t,{{}},{'1' * 140_000}\n",
+    ],
+)
 def test_what_is_no_file_of_readings(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "night.csv"
     if text is not None:
