@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from email.utils import formataddr, parseaddr
 from typing import Any
 
 from stack.config.environment import SecretContent, SecretRef
@@ -208,8 +209,8 @@ def _describe_mail(channel: Channel) -> dict[str, Any]:
     login = {"auth_username": mail.user} if mail.user else {}
     login |= {"auth_password_file": _find_file(mail.secret)} if mail.secret else {}
     return {
-        "to": ", ".join(mail.to),
-        "from": mail.from_,
+        "to": ", ".join(map(_write_address, mail.to)),
+        "from": _write_address(mail.from_),
         "smarthost": mail.server,
         **login,
         "require_tls": mail.tls,
@@ -217,6 +218,12 @@ def _describe_mail(channel: Channel) -> dict[str, Any]:
         "html": "",
         "text": _TEXT,
     }
+
+
+def _write_address(text: str) -> str:
+    """Return an address with its name as headers have it: Alertmanager would encode both as one word."""
+    name, address = parseaddr(text)
+    return text if text.isascii() or not address.isascii() else formataddr((name, address))
 
 
 def _describe_telegram(channel: Channel) -> dict[str, Any]:

@@ -107,6 +107,12 @@ def test_a_test_is_told_by_a_receiver_of_its_own() -> None:
     assert find_integration(notify.channels["p"]) == "pushover"
 
 
+def test_a_name_beside_an_address_is_written_as_headers_have_it() -> None:
+    mail = {"to": ["Zoë <z@a.example>", "b@a.example"], "from": "Plant <p@a.example>", "server": "a.example:25"}
+    (config,) = describe(channels={"m": {"mail": mail}})["receivers"][1]["email_configs"]
+    assert (config["to"], config["from"]) == ("=?utf-8?q?Zo=C3=AB?= <z@a.example>, b@a.example", "Plant <p@a.example>")
+
+
 def test_passwords_are_files() -> None:
     document = {"channels": {"bot": {"telegram": {"chat": 1, "secret": "api.token"}}}}
     settings = parse_model(Settings, {"notify": document}, "stack.yaml")
