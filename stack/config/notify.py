@@ -51,6 +51,17 @@ def list_days(text: str) -> list[str]:
     return [_DAYS[(first + number) % len(_DAYS)] for number in range((last - first) % len(_DAYS) + 1)]
 
 
+def _check_positive(text: str) -> str:
+    if parse_duration(text) <= 0:
+        raise ValueError(f"should be such as 30s or 4h, not {text!r}")
+    return text
+
+
+def _check_given(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
 def _check_zone(text: str) -> str:
     known = available_timezones()
     if known and text not in known:
@@ -66,6 +77,7 @@ def _check_matchers(labels: dict[str, str]) -> dict[str, str]:
 
 SecretName = Annotated[str, AfterValidator(_check_secret)]
 Url = Annotated[str, AfterValidator(_check_url)]
+PositiveDuration = Annotated[Duration, AfterValidator(_check_positive)]
 
 
 class Mail(Document):
@@ -181,14 +193,14 @@ class Route(Document):
     """The channels; none tells no one."""
     mute: tuple[str, ...] = ()
     """The names of times at which it is silent."""
-    repeat: Duration = ""
+    repeat: PositiveDuration = ""
     """After how long people are told again of what goes on."""
 
 
 class Escalation(Document):
     """Who else is told where no one has acknowledged an alert."""
 
-    after: Duration = "30m"
+    after: Annotated[Duration, AfterValidator(_check_given)] = "30m"
     """How long after it fires."""
     to: tuple[str, ...] = Field(min_length=1)
     """The channels."""
@@ -214,11 +226,11 @@ class Notify(Document):
     escalate: Escalation | None = None
     group: tuple[str, ...] = ("alertname",)
     """Labels by whose values alerts are put into one message; [] puts all into one."""
-    wait: Duration = "2.5s"
+    wait: PositiveDuration = "2.5s"
     """How long the first message of a group waits for more, from when its first alert began."""
-    interval: Duration = "30s"
+    interval: PositiveDuration = "30s"
     """How long at least between two messages of a group that changes."""
-    repeat: Duration = "4h"
+    repeat: PositiveDuration = "4h"
     """After how long people are told again of what goes on."""
 
     def __hash__(self) -> int:
@@ -245,13 +257,6 @@ class Notify(Document):
     def _are_named(cls, value: dict[str, Any]) -> dict[str, Any]:
         if wrong := [name for name in value if not _NAME.fullmatch(name)]:
             raise ValueError(f"{wrong[0]!r} should be a name of small letters, digits and -, such as mail")
-        return value
-
-    @field_validator("wait", "interval", "repeat")
-    @classmethod
-    def _is_positive(cls, value: str) -> str:
-        if parse_duration(value) <= 0:
-            raise ValueError(f"should be such as 30s or 4h, not {value!r}")
         return value
 
     @model_validator(mode="after")

@@ -42,6 +42,8 @@ def test_settings_with_channels_can_be_told_apart() -> None:
         ({"to": ["a"]}, "to: 'a' is no channel; there are none"),
         ({"channels": {"b": HOOK}, "routes": [{"to": ["a"]}]}, "routes.0.to: 'a' is no channel; there are b"),
         ({"channels": {"b": HOOK}, "escalate": {"to": ["a"]}}, "escalate.to: 'a' is no channel"),
+        ({"routes": [{"repeat": "0s"}]}, "routes.0.repeat: should be such as 30s or 4h, not '0s'"),
+        ({"channels": {"b": HOOK}, "escalate": {"to": ["b"], "after": ""}}, "escalate.after: should be a duration"),
         ({"routes": [{"mute": ["night"]}]}, "routes.0.mute: 'night' is no name in mute; there are none"),
         ({"mute": {"a": {"times": ["22-7"]}}}, "mute.a.times.0: should be such as 22:00-07:00"),
         ({"mute": {"a": {"zone": "Europe/Berln"}}}, "mute.a.zone: should be a time zone"),
