@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil
 
 from stack import console
 from stack.contract import parse_days
@@ -74,7 +75,7 @@ def print_readings(request: ReadingsRequest, *, follow: bool) -> None:
     elif request.format == "table" and not request.output:
         _show(store, request)
     else:
-        count = write_series(_find_series(store, request), request.format, request.output)
+        count = write_series(find_series(store, request), request.format, request.output)
         if request.output:
             console.success(f"{count} readings are in {request.output}.")
 
@@ -179,7 +180,7 @@ def _read_seconds(option: str, text: str) -> float:
     return seconds
 
 
-def _find_series(store: Store, request: ReadingsRequest) -> Iterator[Series]:
+def find_series(store: Store, request: ReadingsRequest) -> Iterator[Series]:
     """Yield readings as they are, or their means; of a long series several times some of them."""
     end = time.time()
     start = end - request.seconds
@@ -187,14 +188,16 @@ def _find_series(store: Store, request: ReadingsRequest) -> Iterator[Series]:
         yield from store.query_range(request.metric, start, end, request.step or request.seconds / _STEPS)
     elif request.step:
         query = f"avg_over_time({request.selector}[{request.step:g}s])"
-        yield from store.query_range(query, start, end, request.step)
+        # The last of the means ends now, and the first one has the beginning in it.
+        first = end - (ceil(request.seconds / request.step) - 1) * request.step
+        yield from store.query_range(query, first, end, request.step, is_exact=True)
     else:
         yield from store.export(request.selector, start, end)
 
 
 def _show(store: Store, request: ReadingsRequest) -> None:
     whole: dict[str, Series] = {}
-    for one in _find_series(store, request):
+    for one in find_series(store, request):
         before = whole.get(one.title, replace(one, times=(), values=()))
         whole[one.title] = replace(one, times=[*before.times, *one.times], values=[*before.values, *one.values])
     if not whole:

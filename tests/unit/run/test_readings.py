@@ -1,11 +1,13 @@
 """What `data forget` takes along of what alerts have written down."""
 
+import time
 from collections.abc import Mapping
+from unittest.mock import Mock
 
 import pytest
 
 from stack.errors import DataError
-from stack.run.readings import forget_last_seen, manage_data
+from stack.run.readings import ReadingsRequest, find_series, forget_last_seen, manage_data
 from stack.victoriametrics.client import Series
 
 OVEN = {"sensor": "oven"}
@@ -45,3 +47,14 @@ def test_metric_that_stays_is_still_expected() -> None:
 def test_what_is_calculated_cannot_be_deleted() -> None:
     with pytest.raises(DataError, match="should be a metric, or a selector"):
         manage_data("forget", "sum(temperature)", {}, yes=True)
+
+
+@pytest.mark.parametrize(("every", "count"), [("2h", 1), ("40m", 2), ("20m", 3), ("1m", 60)])
+def test_means_are_of_the_whole_time_up_to_now(every: str, count: int) -> None:
+    store = Mock()
+    store.query_range.return_value = []
+    before = time.time()
+    assert list(find_series(store, ReadingsRequest("t", "1h", every))) == []
+    _, start, end, step = store.query_range.call_args.args
+    assert end >= before and round((end - start) / step) + 1 == count
+    assert start - step <= end - 3600
