@@ -190,7 +190,7 @@ def find_series(store: Store, request: ReadingsRequest) -> Iterator[Series]:
         query = f"avg_over_time({request.selector}[{request.step:g}s])"
         # The last of the means ends now, and the first one has the beginning in it.
         first = end - (ceil(request.seconds / request.step) - 1) * request.step
-        yield from store.query_range(query, first, end, request.step, is_exact=True)
+        yield from store.query_steps(query, first, end, request.step)
     else:
         yield from store.export(request.selector, start, end)
 

@@ -52,9 +52,9 @@ def test_what_is_calculated_cannot_be_deleted() -> None:
 @pytest.mark.parametrize(("every", "count"), [("2h", 1), ("40m", 2), ("20m", 3), ("1m", 60)])
 def test_means_are_of_the_whole_time_up_to_now(every: str, count: int) -> None:
     store = Mock()
-    store.query_range.return_value = []
+    store.query_steps.return_value = []
     before = time.time()
     assert list(find_series(store, ReadingsRequest("t", "1h", every))) == []
-    _, start, end, step = store.query_range.call_args.args
+    _, start, end, step = store.query_steps.call_args.args
     assert end >= before and round((end - start) / step) + 1 == count
     assert start - step <= end - 3600
