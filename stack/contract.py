@@ -66,7 +66,7 @@ def name_queue(namespace: str, function: str, trigger: str = "") -> str:
     return f"{own}-{trigger}" if trigger else own
 
 
-def name_lock(namespace: str, function: str, trigger: str) -> str:
+def name_lock(namespace: str, function: str, *, trigger: str) -> str:
     """Return the queue of which one consumer at a time, the active replica, runs the trigger."""
     return f"nuclio-{namespace}-{function}-{trigger}.lock"
 
@@ -221,7 +221,7 @@ def prove(key: bytes, now: float) -> str:
     return f"{time}.{_sign(key, time)}"
 
 
-def is_proof(value: str, key: bytes, now: float) -> bool:
+def is_proof(value: str, key: bytes, *, now: float) -> bool:
     """Return whether a value was made with a function's key, and lately; without a key none is."""
     time, _, signature = value.partition(".")
     if not key or not time.isascii() or not time.isdigit() or len(time) > 12 or abs(now - int(time)) > _CALLER_SECONDS:

@@ -133,10 +133,10 @@ class Alertmanager:
         return sum(int(float(value)) * (-1 if failed else 1) for failed, _, _, value in own)
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
-        answer = self._fetch(method, path, body)
+        answer = self._fetch(method, path, body=body)
         return json.loads(answer) if answer.strip() else None
 
-    def _fetch(self, method: str, path: str, body: object = None) -> bytes:
+    def _fetch(self, method: str, path: str, *, body: object = None) -> bytes:
         headers = {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
         try:
@@ -177,7 +177,7 @@ def find_host(stack: Stack, service: str) -> str:
     return address
 
 
-def choose_alerts(alerts: Sequence[FiringAlert], name: str, labels: Mapping[str, str]) -> list[FiringAlert]:
+def choose_alerts(alerts: Sequence[FiringAlert], name: str, *, labels: Mapping[str, str]) -> list[FiringAlert]:
     """Return the alerts of a name, all if it is empty, with these labels."""
     return [
         one for one in alerts if name in ("", one.name) and all(one.labels.get(key) == labels[key] for key in labels)

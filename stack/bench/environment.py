@@ -133,7 +133,7 @@ class BenchEnv:
         Raises:
             StackError: it failed, or did not say it.
         """
-        return time_line(self._command(arguments), self._environment(), line)
+        return time_line(self._command(arguments), self._environment(), line=line)
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "invoke", "--search-root", str(PROGRAM), *arguments]
@@ -183,7 +183,7 @@ class FunctionSpec:
         return yaml.safe_dump({"metadata": {"name": "bench"}, "spec": spec}).encode()
 
 
-def amqp_trigger(url: str, queue: str, workers: int = 1) -> Trigger:
+def amqp_trigger(url: str, queue: str, *, workers: int = 1) -> Trigger:
     """Return a trigger that consumes a queue."""
     return {"kind": "rabbit-mq", "url": url, "numWorkers": workers, "attributes": {"queueName": queue}}
 
@@ -230,7 +230,7 @@ Measurements = Mapping[str, Callable[[], Figures]]
 OpenComparison = Callable[[BenchEnv, ExitStack], Measurements]
 
 
-def run_comparison(open_comparison: OpenComparison, env: BenchEnv, names: Sequence[str]) -> Rounds:
+def run_comparison(open_comparison: OpenComparison, env: BenchEnv, *, names: Sequence[str]) -> Rounds:
     """Measure the subjects of these names in turn; one that fails is out, and the reason is said."""
     figures: dict[str, list[Figures]] = {name: [] for name in names}
     with ExitStack() as stack:

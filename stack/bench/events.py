@@ -166,7 +166,7 @@ def measure_events(env: BenchEnv, start: _Start, messages: int) -> Figures:
 def _start_function(
     env: BenchEnv, handler: str, workers: int, queue: str, count: Count, **environment: str
 ) -> AbstractContextManager[Program]:
-    function = FunctionSpec(handler, {"queue": amqp_trigger(env.broker.amqp_url, queue, workers)})
+    function = FunctionSpec(handler, {"queue": amqp_trigger(env.broker.amqp_url, queue, workers=workers)})
     return run_processor(env, "function", function, **count.environment, **environment)
 
 
@@ -258,18 +258,18 @@ def _forget(env: BenchEnv, name: str) -> None:
 
 def _start_on_queue(env: BenchEnv, name: str, count: Count) -> AbstractContextManager[Program]:
     return _start_function_mqtt(
-        env, env.broker.amqp_url, {"queueName": name, "queueType": QUORUM}, topic=name, count=count
+        env, env.broker.amqp_url, names={"queueName": name, "queueType": QUORUM}, topic=name, count=count
     )
 
 
 def _start_session(env: BenchEnv, name: str, count: Count) -> AbstractContextManager[Program]:
     broker = env.broker
     url = f"mqtt://{broker.host}:{broker.mqtt_port}"
-    return _start_function_mqtt(env, url, {"clientID": name}, topic=name, count=count)
+    return _start_function_mqtt(env, url, names={"clientID": name}, topic=name, count=count)
 
 
 def _start_function_mqtt(
-    env: BenchEnv, url: str, names: Mapping[str, str], *, topic: str, count: Count
+    env: BenchEnv, url: str, *, names: Mapping[str, str], topic: str, count: Count
 ) -> AbstractContextManager[Program]:
     login = env.broker.credentials
     trigger: Trigger = {"kind": "mqtt", "url": url, "username": login.username}

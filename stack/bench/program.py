@@ -100,7 +100,7 @@ def run_command(command: list[str], environment: Mapping[str, str] | None = None
     return result.stdout
 
 
-def time_line(command: list[str], environment: Mapping[str, str], line: str) -> float:
+def time_line(command: list[str], environment: Mapping[str, str], *, line: str) -> float:
     """Run a command to its end; return the seconds until it printed a line on standard error.
 
     Raises:

@@ -121,15 +121,15 @@ def _measure(env: BenchEnv, rows: Sequence[Row]) -> Iterator[Result]:
     for comparison, open_comparison in _COMPARISONS.items():
         own = [row for row in rows if row.comparison == comparison]
         if own:
-            yield from _hold(env, open_comparison, own)
+            yield from _hold(env, open_comparison, rows=own)
 
 
-def _hold(env: BenchEnv, open_comparison: OpenComparison, rows: Sequence[Row]) -> Iterator[Result]:
+def _hold(env: BenchEnv, open_comparison: OpenComparison, *, rows: Sequence[Row]) -> Iterator[Result]:
     """Yield the results of one comparison; those for which this machine lacks something say what."""
     reason = ""
     try:
         with console.working(f"Measuring {rows[0].name}"):
-            rounds = run_comparison(open_comparison, env, find_subjects(rows, rows[0].comparison))
+            rounds = run_comparison(open_comparison, env, names=find_subjects(rows, rows[0].comparison))
     except StackError as error:
         console.warn(f"{rows[0].name}: {error}")
         rounds, reason = {}, str(error)

@@ -51,14 +51,14 @@ def open_http(env: BenchEnv, stack: ExitStack) -> Measurements:
     def measure(name: str) -> Figures:
         if name not in ports:
             port = find_port()
-            stack.enter_context(_start(env, name, port)).wait_until(lambda: listens(port))
+            stack.enter_context(_start(env, name, port=port)).wait_until(lambda: listens(port))
             ports[name] = port
         return {"rate": load(f"http://127.0.0.1:{ports[name]}/", env.scale.seconds)}
 
     return {name: partial(measure, name) for name in (OWN, "uvicorn", "functions-framework")}
 
 
-def _start(env: BenchEnv, name: str, port: int) -> AbstractContextManager[Program]:
+def _start(env: BenchEnv, name: str, *, port: int) -> AbstractContextManager[Program]:
     if name == OWN:
         return run_processor(env, "function", FunctionSpec("echo", {"http": http_trigger(port)}))
     module = ["-m", "uvicorn", "uvicorn_echo:app", "--app-dir", str(PROGRAMS)]

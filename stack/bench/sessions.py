@@ -158,7 +158,7 @@ def _measure(env: BenchEnv, load: Load) -> Samples:
         broker.check_files(load.devices)
         time.sleep(_SETTLED)
         alone = broker.sample()
-        sessions = stack.enter_context(_start(env, broker, load))
+        sessions = stack.enter_context(_start(env, broker, load=load))
         with console.working(f"Connecting {load.devices} sessions"):
             sessions.wait_for_line("connected", load.devices / _LOGINS + _SETTLED)
         time.sleep(_SETTLED)
@@ -181,7 +181,7 @@ def _find_broker(env: BenchEnv) -> BrokerContainer:
     return BrokerContainer(found, host, psutil.Process(int(pid)))
 
 
-def _start(env: BenchEnv, broker: BrokerContainer, load: Load) -> AbstractContextManager[Program]:
+def _start(env: BenchEnv, broker: BrokerContainer, *, load: Load) -> AbstractContextManager[Program]:
     login = env.broker.credentials
     numbers = (load.devices, _SETTLED + _SILENT, load.every, _BUSY)
     script = str(PROGRAMS / "mqtt_sessions.py")

@@ -38,8 +38,8 @@ def open_deploy(env: BenchEnv, stack: ExitStack) -> Measurements:
         return env.time_task(_READY, "deploy-function", _NAME)
 
     return {
-        OWN: lambda: _measure(folder, next(numbers), deploy),
-        "docker": lambda: _measure(hand.folder, next(numbers), hand.deploy),
+        OWN: lambda: _measure(folder, next(numbers), deploy=deploy),
+        "docker": lambda: _measure(hand.folder, next(numbers), deploy=hand.deploy),
     }
 
 
@@ -103,7 +103,7 @@ def _forget(env: BenchEnv) -> None:
     env.run_task("delete-function", _NAME, "--yes")
 
 
-def _measure(folder: Path, number: int, deploy: Callable[[], float]) -> Figures:
+def _measure(folder: Path, number: int, *, deploy: Callable[[], float]) -> Figures:
     _write_code(folder, number)
     return {"time": deploy()}
 

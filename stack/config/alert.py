@@ -287,4 +287,4 @@ def load_alert(path: Path) -> Alert:
     document = f"{FOLDER}/{path.name}"
     if not NAME.fullmatch(path.stem):
         raise ConfigError([f"{document}: should be called such as oven-hot{SUFFIX}: letters, digits, - and _"])
-    return Alert(path.stem, parse_model(AlertConfig, read_mapping(path, document), document))
+    return Alert(path.stem, parse_model(AlertConfig, read_mapping(path, document), name=document))

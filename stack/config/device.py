@@ -171,7 +171,7 @@ class DeviceConfig:
     """What it measures."""
 
 
-def complete_device(name: str, device: Device, types: Mapping[str, DeviceType]) -> DeviceConfig:
+def complete_device(name: str, device: Device, *, types: Mapping[str, DeviceType]) -> DeviceConfig:
     """Return a device with what its type says filled in.
 
     Raises:
@@ -206,16 +206,16 @@ def expand_rules(rules: Sequence[KeepRule], folder: Path) -> tuple[KeepRule, ...
     """
     expanded: list[KeepRule] = []
     for number, rule in enumerate(rules):
-        metrics = _load_metrics(rule.devices, folder, f"data.keep.{number}") if rule.devices else {}
+        metrics = _load_metrics(rule.devices, folder, where=f"data.keep.{number}") if rule.devices else {}
         expanded += [one.make_rule(name, rule.devices) for name, one in metrics.items()] if rule.devices else [rule]
     return tuple(expanded)
 
 
-def _load_metrics(type: str, folder: Path, where: str) -> Mapping[str, DeviceMetric]:
+def _load_metrics(type: str, folder: Path, *, where: str) -> Mapping[str, DeviceMetric]:
     file = f"{TYPES}/{type}.yaml"
     if not NAME.fullmatch(type) or not (folder / file).is_file():
         raise ConfigError([f"stack.yaml: {where}.devices: there is no {file}."])
-    metrics = parse_model(DeviceType, read_mapping(folder / file, file), file).metrics
+    metrics = parse_model(DeviceType, read_mapping(folder / file, file), name=file).metrics
     if not metrics:
         raise ConfigError([f"stack.yaml: {where}.devices: {file} has no metrics that could be kept."])
     return metrics

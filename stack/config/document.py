@@ -84,7 +84,7 @@ def _fields_by_lower_case(model: type[NuclioDocument]) -> dict[str, tuple[str, A
     return fields | {older: (key, known[key]) for older, key in model.legacy_keys.items()}
 
 
-def parse_model(model: type[Model], document: object, name: str) -> Model:
+def parse_model(model: type[Model], document: object, *, name: str) -> Model:
     """Turn what a file holds into its model.
 
     Raises:

@@ -216,7 +216,7 @@ class Spec(NuclioDocument):
     @property
     def bounds(self) -> Bounds:
         """Return how many replicas there may be."""
-        return find_bounds(self.replicas, self.min_replicas, self.max_replicas)
+        return find_bounds(self.replicas, self.min_replicas, most=self.max_replicas)
 
     @property
     def mounts(self) -> list[Volume]:

@@ -20,7 +20,7 @@ def merge_configs(base: dict[str, Any], fill: dict[str, Any]) -> dict[str, Any]:
 
     Mappings are joined key by key and `env` by the variables' names. Of two http triggers the default one goes.
     """
-    merged: dict[str, Any] = _merge(FunctionConfig, base, fill)
+    merged: dict[str, Any] = _merge(FunctionConfig, base, fill=fill)
     triggers = _find(_find(merged, "spec"), "triggers")
     kinds = {name: _find(trigger, "kind") for name, trigger in triggers.items()} if isinstance(triggers, dict) else {}
     if list(kinds.values()).count(HTTP) > 1:
@@ -40,7 +40,7 @@ def name_of(document: dict[str, Any]) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _merge(annotation: Any, base: Any, fill: Any) -> Any:
+def _merge(annotation: Any, base: Any, *, fill: Any) -> Any:
     if base in _EMPTY:
         return fill
     if not isinstance(base, dict) or not isinstance(fill, dict):
@@ -48,7 +48,9 @@ def _merge(annotation: Any, base: Any, fill: Any) -> Any:
     merged = {_spell(annotation, key): item for key, item in base.items()}
     for key, item in ((_spell(annotation, key), item) for key, item in fill.items()):
         inner = step_into(annotation, key)
-        merged[key] = _join_variables(merged.get(key), item) if key == "env" else _merge(inner, merged.get(key), item)
+        merged[key] = (
+            _join_variables(merged.get(key), item) if key == "env" else _merge(inner, merged.get(key), fill=item)
+        )
     return merged
 
 

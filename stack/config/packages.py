@@ -20,11 +20,11 @@ _FOLDERS = ("file:", "link:", "./", "../", "/", "~")
 
 def read_packages(folder: Path, paths: Collection[str]) -> tuple[Requirements, ...]:
     """Read each package.json among the files of a folder; those that need nothing else are left out."""
-    found = (_read(folder, path, paths) for path in paths if posixpath.basename(path) == NAME)
+    found = (_read(folder, path, paths=paths) for path in paths if posixpath.basename(path) == NAME)
     return tuple(one for one in found if one != Requirements(one.path))
 
 
-def _read(folder: Path, path: str, paths: Collection[str]) -> Requirements:
+def _read(folder: Path, path: str, *, paths: Collection[str]) -> Requirements:
     beside = (posixpath.join(posixpath.dirname(path), name) for name in (*LOCKS, _SETTINGS))
     others = tuple(one for one in beside if one in paths)
     try:

@@ -67,7 +67,7 @@ def find_problems(model: type[BaseModel], document: object) -> list[Problem]:
     while problems := _validate(model, document):
         known = [problem.path for problem in found]
         new = [one for one in problems if not any(_overlap(one.path, path) for path in known)]
-        found += [one for one in new if not (one.is_of_absence and _is_taken_out(given, document, one.path))]
+        found += [one for one in new if not (one.is_of_absence and _is_taken_out(given, document, path=one.path))]
         rest = document
         for problem in problems:
             rest = _without(rest, _reach(document, problem.path))
@@ -113,7 +113,7 @@ def _without(value: Any, path: tuple[str, ...]) -> Any:
     return {name: item for name, item in value.items() if name != key}
 
 
-def _is_taken_out(given: object, rest: object, path: tuple[str, ...]) -> bool:
+def _is_taken_out(given: object, rest: object, *, path: tuple[str, ...]) -> bool:
     """Return whether a key that is missing in the rest was given."""
     return _reach(given, path) == path != _reach(rest, path)
 
@@ -126,10 +126,10 @@ def _find_key(value: Any, wanted: str) -> Any:
 
 def _explain(model: type[BaseModel], detail: dict[str, Any]) -> Problem:
     location, annotation, parent = get_field(model, detail["loc"])
-    return Problem(tuple(location), _reason(detail, annotation, parent))
+    return Problem(tuple(location), _reason(detail, annotation, parent=parent))
 
 
-def _reason(detail: dict[str, Any], annotation: Any, parent: type[BaseModel] | None) -> str:
+def _reason(detail: dict[str, Any], annotation: Any, *, parent: type[BaseModel] | None) -> str:
     kind, message = str(detail["type"]), str(detail["msg"])
     if kind == _OWN:
         return message

@@ -43,7 +43,7 @@ class _Reference:
 
 def read_requirements(folder: Path, paths: Collection[str]) -> tuple[Requirements, ...]:
     """Read each requirements.txt among the files of a folder; those that refer to nothing are left out."""
-    found = (_follow(folder, path, paths) for path in paths if posixpath.basename(path) == NAME)
+    found = (_follow(folder, path, paths=paths) for path in paths if posixpath.basename(path) == NAME)
     return tuple(one for one in found if one != Requirements(one.path))
 
 
@@ -53,11 +53,11 @@ def locate_requirements(handler: str, paths: Collection[str]) -> str:
     return beside if beside in paths else NAME
 
 
-def _follow(folder: Path, start: str, paths: Collection[str]) -> Requirements:
+def _follow(folder: Path, start: str, *, paths: Collection[str]) -> Requirements:
     lists, missing, needs_code = [start], [], False
     for path in lists:
         for one in _read_references(folder, path):
-            target = _locate(one, path, start)
+            target = _locate(one, path, start=start)
             is_there = not target or _is_there(target, paths)
             if not is_there and one.option != "--find-links":
                 missing.append((f"{path}, line {one.line}", target))
@@ -72,7 +72,7 @@ def _is_there(target: str, paths: Collection[str]) -> bool:
     return target == "." or target in paths or any(path.startswith(f"{target}/") for path in paths)
 
 
-def _locate(one: _Reference, path: str, start: str) -> str:
+def _locate(one: _Reference, path: str, *, start: str) -> str:
     """Return the path below the folder; nothing for an absolute one, or one with a variable, which only pip finds.
 
     It looks for lists beside the file that names them, and for packages where it runs: beside the first file.

@@ -32,7 +32,7 @@ class Bounds:
     most: int
 
 
-def find_bounds(replicas: int | None, fewest: int | None, most: int | None) -> Bounds:
+def find_bounds(replicas: int | None, fewest: int | None, *, most: int | None) -> Bounds:
     """Return the bounds that `replicas`, `minReplicas` and `maxReplicas` mean.
 
     As in Nuclio, `replicas` fixes the number, and of the other two the missing one is the same as the one given.
@@ -142,7 +142,7 @@ def read_target(annotations: Mapping[str, str], name: str) -> float | None:
     return value
 
 
-def find_unheeded(scale_to_zero: ScaleToZero, metrics: list[AutoScaleMetric], bounds: Bounds) -> Iterator[str]:
+def find_unheeded(scale_to_zero: ScaleToZero, metrics: list[AutoScaleMetric], *, bounds: Bounds) -> Iterator[str]:
     """Yield a line for each setting of a scaler that has no effect."""
     if scale_to_zero.scale_resources and (bounds.fewest or not bounds.most):
         yield "spec.scaleToZero has no effect without minReplicas 0"

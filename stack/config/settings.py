@@ -350,7 +350,7 @@ def load_settings(folder: Path) -> Settings:
     path = folder / FILE
     if not path.exists():
         return Settings()
-    settings = parse_model(Settings, read_mapping(path, FILE), FILE)
+    settings = parse_model(Settings, read_mapping(path, FILE), name=FILE)
     if problems := find_rulers(settings.allow, folder):
         raise ConfigError([f"{FILE}: {problem}" for problem in problems])
     if any(rule.devices for rule in settings.data.keep):

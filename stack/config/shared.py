@@ -9,7 +9,7 @@ from stack.config.runtime import RUNTIMES, runtime_of
 SHARED = ".shared"
 
 
-def find_imported(shared: Path, runtime: str, texts: Iterable[str], own: Collection[str]) -> frozenset[str]:
+def find_imported(shared: Path, runtime: str, *, texts: Iterable[str], own: Collection[str]) -> frozenset[str]:
     """Return which files and folders of .shared sources import, and what those import of it.
 
     `texts` are the sources of a function, and `own` the paths of its files. An import that is not read as one brings

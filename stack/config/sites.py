@@ -99,7 +99,7 @@ def load_sites(path: Path) -> tuple[Site, ...]:
     Raises:
         ConfigError: it is not there, or something in it is wrong; every problem is named with its path.
     """
-    sites = parse_model(Sites, read_mapping(path, path.name), path.name).sites
+    sites = parse_model(Sites, read_mapping(path, path.name), name=path.name).sites
     if not sites:
         raise ConfigError([f"{path.name}: sites: is empty; name one, such as {EXAMPLE}"])
     return sites

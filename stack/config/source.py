@@ -40,14 +40,14 @@ class Fetched:
     left_out: tuple[str, ...] = ()
 
 
-def take_fetched(there: Mapping[str, Any], own: FunctionConfig, name: str) -> Fetched:
+def take_fetched(there: Mapping[str, Any], own: FunctionConfig, *, name: str) -> Fetched:
     """Return what is taken of a fetched configuration; `name` stands for its file in errors.
 
     Raises:
         ConfigError: it is wrong.
         AccessError: it asks for what only a function's own function.yaml may ask for.
     """
-    spec = parse_model(FunctionConfig, there, name).spec
+    spec = parse_model(FunctionConfig, there, name=name).spec
     problems = [
         *_find_refused(spec, own.spec),
         *_find_variables(spec.env, own.spec.env),
@@ -177,7 +177,7 @@ class Function:
     @property
     def document(self) -> str:
         """Return the path by which errors name the function's configuration."""
-        return _name_document(self.folder, self.inline, any(file.path == FILE for file in self.files))
+        return _name_document(self.folder, self.inline, has_file=any(file.path == FILE for file in self.files))
 
     @property
     def context(self) -> str:
@@ -217,21 +217,21 @@ def load_function(folder: Path) -> Function:
 def _load_function(folder: Path) -> Function:
     relative = f"{FOLDER}/{folder.name}"
     given, inline = read_configuration(folder)
-    document = _name_document(relative, inline, (folder / FILE).exists())
-    misnamed = _find_misnomer(folder, name_of(given), document)
+    document = _name_document(relative, inline, has_file=(folder / FILE).exists())
+    misnamed = _find_misnomer(folder, name_of(given), document=document)
     try:
-        config = parse_model(FunctionConfig, given, document)
+        config = parse_model(FunctionConfig, given, name=document)
     except ConfigError as error:
         known = any("metadata.name: " in problem for problem in error.problems)
         raise ConfigError([*error.problems, *(() if known else misnamed)]) from error
     if misnamed:
         raise ConfigError(misnamed)
     files = read_files(folder)
-    found, shared = _read_requirements(folder, files), _read_shared(folder.parent, folder, files, config)
+    found, shared = _read_requirements(folder, files), _read_shared(folder.parent, folder, files=files, config=config)
     return Function(folder.name, relative, config, files, inline, requirements=found, shared=shared)
 
 
-def _find_misnomer(folder: Path, name: str, document: str) -> list[str]:
+def _find_misnomer(folder: Path, name: str, *, document: str) -> list[str]:
     """Return whether a function is called otherwise than its folder, or its folder as no function can be."""
     if name and name != folder.name:
         return [f"{document}: metadata.name: should be {folder.name!r}, the name of its folder, not {name!r}"]
@@ -258,7 +258,7 @@ def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:
     return document, inline.file if inline else ""
 
 
-def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Function:
+def add_code(function: Function, own: Path, *, code: Path, workspace: Path) -> Function:
     """Give a function of the folder `own` its code, which is elsewhere; what is configured there fills what is empty.
 
     Raises:
@@ -269,13 +269,13 @@ def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Func
     there, inline = read_configuration(code)
     config, fetched = function.config, Fetched({})
     if there:
-        document = _name_document(relative, inline, (code / FILE).exists())
-        fetched = take_fetched(there, function.config, document)
+        document = _name_document(relative, inline, has_file=(code / FILE).exists())
+        fetched = take_fetched(there, function.config, name=document)
         given, _ = read_configuration(own)
         named = merge_configs({"metadata": {"name": function.name}}, given)
-        config = parse_model(FunctionConfig, merge_configs(named, fetched.document), document)
+        config = parse_model(FunctionConfig, merge_configs(named, fetched.document), name=document)
     files = read_files(code)
-    found, shared = _read_requirements(code, files), _read_shared(own.parent, code, files, config)
+    found, shared = _read_requirements(code, files), _read_shared(own.parent, code, files=files, config=config)
     return replace(
         function, config=config, files=files, code=relative, requirements=found, shared=shared, fetched=fetched
     )
@@ -295,11 +295,11 @@ def find_folder(workspace: Path, name: str) -> Path:
     return parent / name
 
 
-def _name_document(folder: str, inline: str, has_file: bool) -> str:
+def _name_document(folder: str, inline: str, *, has_file: bool) -> str:
     return f"{folder}/{FILE if has_file or not inline else inline}"
 
 
-def is_installed(folder: str, name: str, files: Collection[str]) -> bool:
+def is_installed(folder: str, name: str, *, files: Collection[str]) -> bool:
     """Return whether a folder, by its name and that of its parent, holds what an image installs itself."""
     made = {made for said, made in _INSTALLED if said in files}
     return name in made and name not in folder.split("/")
@@ -311,7 +311,7 @@ def read_files(folder: Path) -> tuple[SourceFile, ...]:
 
 
 def _read_shared(
-    functions: Path, code: Path, files: tuple[SourceFile, ...], config: FunctionConfig
+    functions: Path, code: Path, *, files: tuple[SourceFile, ...], config: FunctionConfig
 ) -> tuple[SourceFile, ...]:
     """List the files of what a function imports of .shared; links are none of it."""
     folder = functions / SHARED
@@ -320,7 +320,7 @@ def _read_shared(
     paths, runtime = [file.path for file in files], name_runtime(config.spec.runtime)
     texts = [read_source(code / path) for path in paths if runtime_of(path) == runtime]
     inline = config.spec.build.source.decode(errors="replace")
-    names = find_imported(folder, runtime, [*texts, inline], paths)
+    names = find_imported(folder, runtime, texts=[*texts, inline], own=paths)
     shared = read_files(folder) if names else ()
     return tuple(one for one in shared if one.path.partition("/")[0] in names and not one.link)
 
@@ -346,6 +346,6 @@ def _list_paths(folder: Path) -> Iterator[str]:
     """Yield the paths below a folder that count, of links to folders too; in a tenth of what pathlib takes."""
     start = len(str(folder)) + 1
     for parent, below, files in os.walk(folder):
-        below[:] = [one for one in below if one not in IGNORED_FOLDERS and not is_installed(parent, one, files)]
+        below[:] = [one for one in below if one not in IGNORED_FOLDERS and not is_installed(parent, one, files=files)]
         links = (one for one in below if Path(parent, one).is_symlink())
         yield from (f"{parent[start:]}/{one}".lstrip("/") for one in (*files, *links) if one not in IGNORED_FOLDERS)

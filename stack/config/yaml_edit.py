@@ -17,9 +17,9 @@ def set_value(source: str, path: tuple[str, ...], value: Any) -> str:
     """
     content = parse_mapping(source, FILE)
     path = _spell(content, path)
-    wanted = _put(content, path, value)
+    wanted = _put(content, path, value=value)
     tree = _compose(source)
-    changed = _set(source, tree, path, value) if tree else _append(source, _write(_nest(path, value)))
+    changed = _set(source, tree, path=path, value=value) if tree else _append(source, _write(_nest(path, value)))
     return _check(changed, wanted)
 
 
@@ -45,7 +45,7 @@ def remove_value(source: str, path: tuple[str, ...]) -> str:
     return _check(source[:start] + source[_end(source, item) :], wanted)
 
 
-def rename_key(source: str, path: tuple[str, ...], name: str) -> str:
+def rename_key(source: str, path: tuple[str, ...], *, name: str) -> str:
     """Return a text in which the last key of a path, which is there, is called otherwise.
 
     Raises:
@@ -54,7 +54,7 @@ def rename_key(source: str, path: tuple[str, ...], name: str) -> str:
     content = parse_mapping(source, FILE)
     path = _spell(content, path)
     owner = {(name if key == path[-1] else key): item for key, item in _reach(content, path[:-1]).items()}
-    wanted = _put(content, path[:-1], owner) if len(path) > 1 else owner
+    wanted = _put(content, path[:-1], value=owner) if len(path) > 1 else owner
     node = _find(_compose(source), path[:-1])
     key = next((key for key, _ in node.value if key.value == path[-1]), None) if node else None
     if key is None:
@@ -79,22 +79,22 @@ def _check(changed: str, wanted: dict[str, Any]) -> str:
     return _write(wanted)
 
 
-def _set(source: str, node: yaml.MappingNode, path: tuple[str, ...], value: Any) -> str:
+def _set(source: str, node: yaml.MappingNode, *, path: tuple[str, ...], value: Any) -> str:
     """Change the value that a path leads to from a mapping on."""
     pair = next((pair for pair in node.value if pair[0].value == path[0]), None)
     if node.flow_style or pair is None:
-        return _add(source, node, path, value)
+        return _add(source, node, path=path, value=value)
     key, item = pair
     if len(path) > 1 and isinstance(item, yaml.MappingNode) and item.value:
-        return _set(source, item, path[1:], value)
+        return _set(source, item, path=path[1:], value=value)
     lines = _write({"x": _nest(path[1:], value)}).removeprefix("x")
     return source[: key.end_mark.index] + _indent(lines, key.start_mark.column) + source[_end(source, item) :]
 
 
-def _add(source: str, node: yaml.MappingNode, path: tuple[str, ...], value: Any) -> str:
+def _add(source: str, node: yaml.MappingNode, *, path: tuple[str, ...], value: Any) -> str:
     """Add a key to a mapping; one in braces is written again on a line of its own."""
     if node.flow_style:
-        content = _put(_load(source, node), path, value)
+        content = _put(_load(source, node), path, value=value)
         text = yaml.safe_dump(content, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
         return source[: node.start_mark.index] + text.rstrip("\n") + source[node.end_mark.index :]
     column, end = node.start_mark.column, _end(source, node.value[-1][1])
@@ -138,9 +138,9 @@ def _load(source: str, node: yaml.MappingNode) -> dict[str, Any]:
     return parse_mapping(source[node.start_mark.index : node.end_mark.index], FILE)
 
 
-def _put(content: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+def _put(content: dict[str, Any], path: tuple[str, ...], *, value: Any) -> dict[str, Any]:
     inner = content.get(path[0])
-    below = value if len(path) == 1 else _put(inner if isinstance(inner, dict) else {}, path[1:], value)
+    below = value if len(path) == 1 else _put(inner if isinstance(inner, dict) else {}, path[1:], value=value)
     return {**content, path[0]: below}
 
 

@@ -138,7 +138,7 @@ def _load(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        _measure(node, {}, 0)
+        _measure(node, {}, depth=0)
         document = loader.construct_document(node)
     finally:
         loader.dispose()
@@ -146,7 +146,7 @@ def _load(text: str) -> Any:
     return document
 
 
-def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], *, depth: int) -> tuple[int, int]:
     """Return how many values a node stands for, its aliases counted wherever they stand, and how deep they are.
 
     A merge key takes in no more values than the nodes that it names stand for.
@@ -157,7 +157,7 @@ def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], depth: i
             raise ValueError("an alias holds itself")
     else:
         known[id(node)] = None
-        below = [_measure(one, known, depth + 1) for one in _list_children(node)] if depth <= _DEPTH else []
+        below = [_measure(one, known, depth=depth + 1) for one in _list_children(node)] if depth <= _DEPTH else []
         measured = 1 + sum(count for count, _ in below), 1 + max((height for _, height in below), default=0)
         known[id(node)] = measured
     if depth + measured[1] > _DEPTH + 1:
@@ -227,10 +227,10 @@ class Finding:
     column: int
 
 
-def find_places(source: str, problems: tuple[str, ...], document: str) -> tuple[Finding, ...]:
+def find_places(source: str, problems: tuple[str, ...], *, document: str) -> tuple[Finding, ...]:
     """Tell the place of each problem of a ConfigError in the text of the document that it names."""
     tree = _compose(source)
-    return tuple(_find_place(tree, problem, f"{document}: ") for problem in problems)
+    return tuple(_find_place(tree, problem, head=f"{document}: ") for problem in problems)
 
 
 def find_line(source: str, path: Sequence[str]) -> int:
@@ -240,7 +240,7 @@ def find_line(source: str, path: Sequence[str]) -> int:
     return mark.line + 1 if mark else 1
 
 
-def _find_place(tree: yaml.Node | None, problem: str, head: str) -> Finding:
+def _find_place(tree: yaml.Node | None, problem: str, *, head: str) -> Finding:
     if not problem.startswith(head):
         return Finding("", problem, 1, 0)
     problem = problem.removeprefix(head)

@@ -78,7 +78,7 @@ def handlers() -> Mapping[Any, Handler]:
     return {HTTPException: _tell_status, StackError: _tell_error, Exception: _tell_defect}
 
 
-def answer_failure(request: Request, status: int, message: str) -> Response:
+def answer_failure(request: Request, status: int, *, message: str) -> Response:
     """Answer that a request failed: as JSON to programs, as words to who looks at a page."""
     if is_api(request.scope) or request.headers.get("accept", "").startswith("application/json"):
         return JSONResponse({"error": message.partition("\n")[0], "errorStackTrace": message}, status)
@@ -88,16 +88,16 @@ def answer_failure(request: Request, status: int, message: str) -> Response:
 
 
 async def _tell_status(request: Request, error: HTTPException) -> Response:
-    answer = answer_failure(request, error.status_code, str(error.detail))
+    answer = answer_failure(request, error.status_code, message=str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _tell_error(request: Request, error: StackError) -> Response:
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
-    return answer_failure(request, status, str(error))
+    return answer_failure(request, status, message=str(error))
 
 
 async def _tell_defect(request: Request, error: Exception) -> Response:
     traceback.print_exception(error, file=sys.stderr)
-    return answer_failure(request, 500, _DEFECT)
+    return answer_failure(request, 500, message=_DEFECT)

@@ -43,7 +43,7 @@ def run_demo(order: SendRequest, *, runtime: str = "", down: bool, as_json: bool
     workspace = open_workspace()
     add_examples(workspace, names)
     if runtime:
-        choose_runtime(workspace, names, runtime)
+        choose_runtime(workspace, names, runtime=runtime)
     watch = Watch()
     stack = _prepare(names, watch)
     try:
@@ -68,7 +68,7 @@ def add_examples(workspace: Workspace, names: Sequence[str]) -> None:
             console.note(f"{FOLDER}/{name}: written, as Tidegate's example has it.")
 
 
-def choose_runtime(workspace: Workspace, names: Sequence[str], runtime: str) -> None:
+def choose_runtime(workspace: Workspace, names: Sequence[str], *, runtime: str) -> None:
     """Write a runtime into the function.yaml of functions that have another one, whatever its version.
 
     Raises:

@@ -110,7 +110,7 @@ class DemoRun:
                 self._scoreboard.alerts += 1
                 self._report.show_alert(alert)
             return alert is not None
-        is_own, answer = self._scoreboard.note_feedback(message.text, message.correlation, message.time)
+        is_own, answer = self._scoreboard.note_feedback(message.text, message.correlation, time=message.time)
         if answer:
             self._progress = message.time
             self._report.show_answer(answer)

@@ -50,12 +50,12 @@ def build_api_page(document: Mapping[str, Any]) -> str:
     resources: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            section = _build_operation(method.upper(), path, operation)
+            section = _build_operation(method.upper(), path, operation=operation)
             resources.setdefault(operation["tags"][0], []).append(section)
     return "".join(build_section(title, *sections) for title, sections in resources.items())
 
 
-def _build_operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
+def _build_operation(method: str, path: str, *, operation: Mapping[str, Any]) -> str:
     summary = f"{operation['summary']}." + (" Deprecated." if operation.get("deprecated") else "")
     parameters = [
         (quote(one["name"]), one["in"] + (", required" if one["required"] else ""), one.get("description", ""))
@@ -110,7 +110,7 @@ def _serve() -> str:
     """Return the page of a function that has handled nothing yet."""
     function = parse_function(_FUNCTION, secrets=Path(), folder=Path())
     specs = [WorkerSpec(trigger, Role.WORKER) for trigger in function.triggers]
-    return render_metrics(function, specs, "nuclio-thermo", Gauges())
+    return render_metrics(function, specs, instance="nuclio-thermo", gauges=Gauges())
 
 
 def _find_labels(page: str, name: str) -> list[str]:

@@ -43,20 +43,20 @@ def main() -> None:
 
     link = Link(broker, store)
     presence, twins = Presence(store, lambda: fetch_connections(broker), may_log_in), Twins(store, may_log_in)
-    calls = open_calls(store, BrokerWire(broker, link, presence.describe), may_log_in)
+    calls = open_calls(store, BrokerWire(broker, link, presence.describe), may_log_in=may_log_in)
     presence.arrivals += [twins.arrive, calls.note_arrival]
     for feature in (presence, twins, calls):
         feature.listen(link)
     requests = Requests(link)
     answer_calls(calls, requests)
-    answer_twins(twins, link, requests, may_log_in)
+    answer_twins(twins, link, requests=requests, may_log_in=may_log_in)
     watch = RateWatch(broker, workspace.rendered / LIMITS)
     routes = [
         build_login_route(workspace, watch.is_barred),
         *build_presence_routes(presence),
         *build_twin_routes(twins, link),
         *build_call_routes(calls),
-        *build_forget_routes(store, [presence.forget, twins.forget, calls.forget], link.say),
+        *build_forget_routes(store, [presence.forget, twins.forget, calls.forget], say=link.say),
     ]
     link.start()
     watch.start()

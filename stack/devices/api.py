@@ -45,7 +45,7 @@ async def _tell_health(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def build_forget_routes(store: Store, forgets: Sequence[Forget], say: Say) -> list[BaseRoute]:
+def build_forget_routes(store: Store, forgets: Sequence[Forget], *, say: Say) -> list[BaseRoute]:
     """Return the routes by which devices are forgotten that were removed, or are new."""
 
     def forget(names: Iterable[str]) -> Response:
@@ -119,7 +119,7 @@ def build_twin_routes(twins: Twins, link: Link) -> list[BaseRoute]:
 
 def change_twin(twins: Twins, link: Link, device: str, change: Change) -> dict[str, Any]:
     """Change a twin, tell the device, and return the twin; where the broker is away, the device is told afterwards."""
-    return twins.change_and_tell(device, change, link.say).as_document()
+    return twins.change_and_tell(device, change, tell=link.say).as_document()
 
 
 def read_change(body: dict[str, Any]) -> Change:

@@ -48,7 +48,7 @@ async def make_call(calls: Calls, device: str, said: Document, *, by: str, id: s
     Raises:
         StackError: the document is wrong, or there is no such device.
     """
-    request = parse_model(CallRequest, said, f"The call of {device}")
+    request = parse_model(CallRequest, said, name=f"The call of {device}")
     call = await run_in_threadpool(calls.make, device, request, by, id=id)
     return await wait_for(calls, call, request.wait)
 
@@ -154,7 +154,7 @@ def answer_calls(calls: Calls, requests: Requests) -> None:
     requests.on(CALL_REQUESTS, answer)
 
 
-def answer_twins(twins: Twins, link: Link, requests: Requests, may_log_in: Callable[[str], bool]) -> None:
+def answer_twins(twins: Twins, link: Link, *, requests: Requests, may_log_in: Callable[[str], bool]) -> None:
     """Have functions read and change twins of devices that there are."""
 
     async def answer(said: Document, function: str, _: str) -> Document:

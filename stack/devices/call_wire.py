@@ -95,7 +95,7 @@ def _name_queues(device: str) -> list[str]:
     return [f"mqtt-subscription-{device}qos{qos}" for qos in (1, 0)]
 
 
-def open_calls(store: Store, wire: BrokerWire, may_log_in: Callable[[str], bool]) -> Calls:
+def open_calls(store: Store, wire: BrokerWire, *, may_log_in: Callable[[str], bool]) -> Calls:
     """Return the calls that a store has."""
     store.create(SCHEMA)
     return Calls(CallStore(store.transaction), wire, may_log_in)

@@ -93,7 +93,7 @@ class Presence:
         self._begun.pop(closed.name, None)
         with self._store.transaction() as database:
             row = database.execute("SELECT device FROM connections WHERE name = ?", [closed.name]).fetchone()
-            others = row and _has_others(database, row["device"], closed.name)
+            others = row and _has_others(database, row["device"], name=closed.name)
         reason = self._reasons.pop(closed.name, None)
         if row is None:
             return
@@ -224,13 +224,13 @@ class Presence:
         self._endings.pop(one.name, None)
         yield from self._finish_others(one.user)
         with self._store.transaction() as database:
-            is_another = _has_others(database, one.user, one.name)
+            is_another = _has_others(database, one.user, name=one.name)
             database.execute(
                 "INSERT INTO connections VALUES (?, ?, ?, ?, ?)",
                 [one.name, one.user, one.since, one.protocol, one.address],
             )
             reason = Reason.REPLACED if is_another else ""
-            said = _write(database, one.user, [1, one.since, one.since, reason, one.protocol, one.address])
+            said = _write(database, one.user, values=[1, one.since, one.since, reason, one.protocol, one.address])
         # What was replaced is there no more, and nothing is to be said of it.
         for name in [name for name, ending in self._endings.items() if ending.device == one.user]:
             yield from self._finish(name)
@@ -259,15 +259,17 @@ class Presence:
             row = database.execute("DELETE FROM connections WHERE name = ? RETURNING *", [name]).fetchone()
             if row is None:
                 return
-            if _has_others(database, device, name):
+            if _has_others(database, device, name=name):
                 _describe_other(database, row)
                 return
             reason = (ending.reason or Reason.LOST) if self._may_log_in(device) else Reason.REVOKED
-            said = _write(database, device, [0, ending.time, ending.time, reason, row["protocol"], row["address"]])
+            said = _write(
+                database, device, values=[0, ending.time, ending.time, reason, row["protocol"], row["address"]]
+            )
         yield _publish(said)
 
 
-def _has_others(database: Database, device: str, name: str) -> bool:
+def _has_others(database: Database, device: str, *, name: str) -> bool:
     """Return whether a device has another connection than one."""
     query = "SELECT 1 FROM connections WHERE device = ? AND name != ?"
     return database.execute(query, [device, name]).fetchone() is not None
@@ -280,10 +282,10 @@ def _describe_other(database: Database, ended: Row) -> None:
     now = database.execute("SELECT * FROM presence WHERE device = ?", [ended["device"]]).fetchone()
     if other and all(now[key] == ended[key] for key in ("since", "protocol", "address")):
         values = [1, other["since"], other["since"], "", other["protocol"], other["address"]]
-        _write(database, ended["device"], values)
+        _write(database, ended["device"], values=values)
 
 
-def _write(database: Database, device: str, values: Sequence[Any]) -> dict[str, Any]:
+def _write(database: Database, device: str, *, values: Sequence[Any]) -> dict[str, Any]:
     number = database.execute("UPDATE presence_version SET number = number + 1 RETURNING number").fetchone()["number"]
     marks = ", ".join("?" * 8)
     row = database.execute(

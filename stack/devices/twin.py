@@ -141,7 +141,7 @@ class Twins:
         is_told = is_new and (change.part is Part.DESIRED or (after.delta and after.delta != before.delta))
         return after, [tell_delta(after)] if is_told else []
 
-    def change_and_tell(self, device: str, change: Change, tell: Callable[[Iterable[Publication]], None]) -> Twin:
+    def change_and_tell(self, device: str, change: Change, *, tell: Callable[[Iterable[Publication]], None]) -> Twin:
         """Patch a part, and have the device told in the order of the changes; return the twin.
 
         Raises:

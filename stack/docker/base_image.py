@@ -29,10 +29,10 @@ _NO_ARCHIVE = Archive("", ())
 _RENEWED = "bases-renewed"
 
 
-def choose_base_images(workspace: Workspace, settings: Settings, engine: Engine) -> BaseImages:
+def choose_base_images(workspace: Workspace, settings: Settings, *, engine: Engine) -> BaseImages:
     """Decide what images stand on; with `auto` the registry is asked once, and the answer is remembered."""
     wanted = settings.images.source
-    source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
+    source = _resolve(workspace, settings, engine=engine) if wanted is ImageSource.AUTO else wanted
     archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else _find_archive(workspace)
     return BaseImages(
         source,
@@ -64,7 +64,7 @@ def _find_archive(workspace: Workspace) -> Archive:
     return archive
 
 
-def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
+def _resolve(workspace: Workspace, settings: Settings, *, engine: Engine) -> ImageSource:
     memory = workspace.state / "image-source"
     name = f"{settings.images.mirror}{settings.images.rabbitmq}"
     known, _, of_name = try_read_word(memory).partition(" ")

@@ -55,7 +55,7 @@ class Build:
             "output": ["type=docker"],
         }
         for flag, value in self.flags:
-            _add_flag(target, flag, value)
+            _add_flag(target, flag, value=value)
         return target
 
     @property
@@ -68,7 +68,7 @@ class Build:
         return [value for name, value in self.flags if name == flag]
 
 
-def _add_flag(target: dict[str, Any], flag: str, value: str) -> None:
+def _add_flag(target: dict[str, Any], flag: str, *, value: str) -> None:
     if key := _PAIRS.get(flag):
         name, equals, text = value.partition("=")
         target.setdefault(key, {})[name] = text if equals else os.environ.get(name, "")

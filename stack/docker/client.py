@@ -125,7 +125,7 @@ def execute(container: str, *command: str) -> str:
 MINIMUM_ENGINE = (25, 0)
 
 
-def require_version(name: str, version: str, minimum: tuple[int, int]) -> None:
+def require_version(name: str, version: str, *, minimum: tuple[int, int]) -> None:
     """Make sure that a program of Docker's is there, and new enough.
 
     Raises:

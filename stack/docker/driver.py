@@ -130,7 +130,7 @@ class Driver:
             EngineError: Docker or Compose is missing, too old, not running, or not permitted.
         """
         self.engine.check_engine()
-        require_version("Docker Compose", _find_compose_version(), MINIMUM_COMPOSE)
+        require_version("Docker Compose", _find_compose_version(), minimum=MINIMUM_COMPOSE)
 
     def tag(self, image: str, name: str) -> None:
         """Give an image another name, which has a tag."""

@@ -39,7 +39,7 @@ class Engine:
         """
         with explained():
             version = str(docker_api().version()["Version"])
-        require_version("Docker Engine", version, MINIMUM_ENGINE)
+        require_version("Docker Engine", version, minimum=MINIMUM_ENGINE)
 
     def root_folder(self) -> str:
         """Return where Docker keeps its images."""
@@ -132,7 +132,7 @@ class Engine:
             if one.function and "/" not in one.function and one.state != NEVER_RAN:
                 with suppress(HostError, OSError, EngineError):
                     said = self.read_log(one, tail=_MOST_LINES, timestamps=True)
-                    _keep_log(self.logs_folder / one.function, one, said)
+                    _keep_log(self.logs_folder / one.function, one, said=said)
 
     def kept_logs(self, name: str) -> list[Path]:
         """Return the files of what containers of a function said, the newest last."""
@@ -144,7 +144,7 @@ _MOST_FILES, _MOST_LINES, _MOST_BYTES = 5, 10_000, 1_000_000
 _LETTERS = 12
 
 
-def _keep_log(folder: Path, container: Container, said: bytes) -> None:
+def _keep_log(folder: Path, container: Container, *, said: bytes) -> None:
     if not said:
         return
     stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())

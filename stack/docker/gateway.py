@@ -52,7 +52,7 @@ class Traffic:
     addresses: frozenset[str] = frozenset()
 
 
-def settle_gateway(engine: Engine, settings: Settings, files: Files, *, is_ending: bool = False) -> None:
+def settle_gateway(engine: Engine, settings: Settings, *, files: Files, is_ending: bool = False) -> None:
     """Have the gateway, if it runs, read its configuration again where it has another; no request fails by it.
 
     One that ends, since another takes its place, need not, and may lack what that one has, such as a certificate.
@@ -191,7 +191,7 @@ class Handover:
         return True
 
 
-def open_handover(engine: Engine, services: Iterable[Service], gateway: Container | None) -> Handover:
+def open_handover(engine: Engine, services: Iterable[Service], *, gateway: Container | None) -> Handover:
     """Find out where the gateway can be asked, if it runs."""
     return Handover(engine, find_host(engine, gateway) if gateway else "", all(map(is_fully_routed, services)))
 

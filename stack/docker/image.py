@@ -280,10 +280,10 @@ class Builder:
         return Driver(self.engine).pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
 
     def _make_control(self, name: str) -> Iterator[str]:
-        return build_image(self._plan_build("control", name, LIBRARIES.parent))
+        return build_image(self._plan_build("control", name, context=LIBRARIES.parent))
 
     def _make_processor(self, name: str, base: str = "") -> Iterator[str]:
-        build = self._plan_build("processor", name, PROGRAM / "stack")
+        build = self._plan_build("processor", name, context=PROGRAM / "stack")
         build = replace(build, contexts={"config": build.dockerfile.parent})
         if base:
             return build_image(replace(build, args={"BASE": base}))
@@ -293,7 +293,7 @@ class Builder:
         build = self._plan_build(layer, name)
         return build_image(replace(build, args={"BASE": processor_image(self.inputs), "NODE": base}))
 
-    def _plan_build(self, recipe: str, name: str, context: Path | None = None) -> Build:
+    def _plan_build(self, recipe: str, name: str, *, context: Path | None = None) -> Build:
         folder = self.workspace.rendered / "images" / recipe
         return Build((name,), folder / "Dockerfile", context or folder, secrets=self._secrets())
 

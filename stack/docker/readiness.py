@@ -126,17 +126,17 @@ class _Watch:
         patience = _PATIENCE_SECONDS if self._seconds() > self.grace else float("inf")
         for one in containers:
             if one.has_failed:
-                return tell_failure(self.engine, one, "ended")
+                return tell_failure(self.engine, one, what="ended")
             trouble = troubles.get(one.id, Trouble("", 0.0))
             why = f": {trouble.reason}" if trouble.reason else ""
             if trouble.failing_seconds >= patience:
-                return tell_failure(self.engine, one, f"does not come up{why}")
+                return tell_failure(self.engine, one, what=f"does not come up{why}")
             if late_after is not None and not one.is_ready:
-                return tell_failure(self.engine, one, f"was not ready within {late_after:g} s{why}")
+                return tell_failure(self.engine, one, what=f"was not ready within {late_after:g} s{why}")
         return "Docker did not start it." if late_after is not None and not containers else ""
 
 
-def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
+def wait_ready(engine: Engine, services: Collection[str], *, seconds: float) -> None:
     """Wait until every container of the services is healthy.
 
     A function that cannot start is given time: what it needs may have been started with it, such as the broker.
@@ -182,7 +182,7 @@ def read_trouble(output: str) -> Trouble:
         return Trouble("", 0.0)
 
 
-def tell_failure(engine: Engine, container: Container, what: str) -> str:
+def tell_failure(engine: Engine, container: Container, *, what: str) -> str:
     """Say what became of a container, with its last lines."""
     log = engine.last_logs(container) or "(it printed nothing)"
     indented = "\n".join(f"  {line}" for line in leave_out_repeats(log.splitlines()))

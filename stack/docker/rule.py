@@ -13,7 +13,7 @@ _FOLDER = "/tmp"
 _SECONDS = 60
 
 
-def run_tool(project: str, image: str, command: Sequence[str], files: Mapping[str, bytes]) -> tuple[int, str]:
+def run_tool(project: str, image: str, *, command: Sequence[str], files: Mapping[str, bytes]) -> tuple[int, str]:
     """Run a program of an image, in a folder with files; return its exit status and what it printed.
 
     Raises:

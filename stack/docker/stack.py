@@ -59,7 +59,7 @@ def warn_ignored(functions: Iterable[Function], *, has_nodes: bool = False) -> N
     """
     for function in functions:
         spec = function.config.spec
-        unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, spec.bounds)
+        unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, bounds=spec.bounds)
         placement = [_ONE_NODE] if spec.node_selector and not has_nodes else []
         for line in chain(find_ignored(function.config), unheeded, placement, find_loopback(spec)):
             warn_once(f"{function.document}: {line}.")
@@ -71,7 +71,7 @@ def warn_once(message: str) -> None:
     console.warn(message)
 
 
-def check_owner(workspace: Workspace, project: str, containers: Sequence[Container]) -> None:
+def check_owner(workspace: Workspace, project: str, *, containers: Sequence[Container]) -> None:
     """Make sure that a project's containers are of this workspace, or of one that is gone, such as by another name.
 
     Raises:
@@ -138,7 +138,7 @@ class Stack:
     @cached_property
     def base_images(self) -> BaseImages:
         """Return what images stand on."""
-        return choose_base_images(self.workspace, self.settings, self.engine)
+        return choose_base_images(self.workspace, self.settings, engine=self.engine)
 
     @cached_property
     def deployments(self) -> dict[str, Deployment]:
@@ -328,7 +328,7 @@ class Stack:
 
     def prepare(self, services: Sequence[Service]) -> None:
         """Write what containers of these services mount, while nothing else tells of the services yet."""
-        mount_secrets(self.workspace, self.vault, used_secrets(services))
+        mount_secrets(self.workspace, self.vault, mounts=used_secrets(services))
         for service in services:
             files = render_function(service.plan, self.inputs) if service.runs_as_is else {}
             for path, content in files.items():

@@ -92,7 +92,7 @@ def helper(project: str, image: str, mounts: Mapping[str, str]) -> Iterator[str]
 
 
 @contextmanager
-def copied_volume(project: str, volume: str, image: str, paused: Sequence[str] = ()) -> Iterator[tuple[str, float]]:
+def copied_volume(project: str, volume: str, *, image: str, paused: Sequence[str] = ()) -> Iterator[tuple[str, float]]:
     """Yield a helper in whose folder /to there is a copy of a volume, as it was at one moment; and the seconds it took.
 
     The containers that write to it and run are paused for as long as the copy takes.

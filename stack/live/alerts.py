@@ -63,8 +63,8 @@ class AlertsSource:
         escalated = {_identify(one) for one in found if ESCALATION in one.labels}
         alerts = [one for one in found if ESCALATION not in one.labels]
         names = [one.name for one in alerts]
-        shown = [self._describe_alert(one, silences, escalated) for one in alerts[:_SHOWN]]
-        self._add_charts(stack, alerts[:_CHARTS], shown)
+        shown = [self._describe_alert(one, silences, escalated=escalated) for one in alerts[:_SHOWN]]
+        self._add_charts(stack, alerts[:_CHARTS], shown=shown)
         return {
             "alerts": shown,
             "count": len(alerts),
@@ -74,7 +74,7 @@ class AlertsSource:
         }
 
     def _describe_alert(
-        self, alert: FiringAlert, silences: Mapping[str, Silence], escalated: set[str]
+        self, alert: FiringAlert, silences: Mapping[str, Silence], *, escalated: set[str]
     ) -> dict[str, Any]:
         silence = next((silences[id_] for id_ in alert.silences if id_ in silences), None)
         return {
@@ -101,7 +101,7 @@ class AlertsSource:
             )
         return self._failures[1]
 
-    def _add_charts(self, stack: Stack, alerts: Sequence[FiringAlert], shown: Sequence[dict[str, Any]]) -> None:
+    def _add_charts(self, stack: Stack, alerts: Sequence[FiringAlert], *, shown: Sequence[dict[str, Any]]) -> None:
         """Add charts as far as the store gives them in time: people want to know what fires, whatever it does."""
         known, now = _list_known(stack, alerts), time.time()
         deadline = time.monotonic() + _PATIENCE
@@ -110,14 +110,14 @@ class AlertsSource:
             if not (own := known.get(alert.name)):
                 continue
             with suppress(ConfigError):
-                row["query"] = write_value_query(own, stack.settings.data, find_own_labels(own, alert.labels))
+                row["query"] = write_value_query(own, stack.settings.data, labels=find_own_labels(own, alert.labels))
             if row["query"] and (left := deadline - time.monotonic()) > 0:
                 try:
-                    row["points"] = self._fetch_points(stack, row["query"], left)
+                    row["points"] = self._fetch_points(stack, row["query"], seconds=left)
                 except DataError:
                     deadline = 0.0
 
-    def _fetch_points(self, stack: Stack, query: str, seconds: float) -> Sequence[float | None]:
+    def _fetch_points(self, stack: Stack, query: str, *, seconds: float) -> Sequence[float | None]:
         if query not in self._points:
             now = time.time()
             span = Span(now - _SECONDS, now, _PIECES)

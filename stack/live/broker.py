@@ -46,7 +46,7 @@ class BrokerSource:
         told = [self._tell(one, functions) for one in queues if not one.name.startswith(PREFIX)]
         return {
             "queues": told,
-            "exchanges": [self._tell_exchange(one, find_flow(one.name, told, bindings)) for one in exchanges],
+            "exchanges": [self._tell_exchange(one, find_flow(one.name, told, bindings=bindings)) for one in exchanges],
             "bindings": [asdict(one) for one in bindings if not one.destination.startswith(PREFIX)],
             "reachable": True,
             "problem": "",
@@ -93,7 +93,9 @@ class BrokerSource:
         return self._rate_meter.measure(key, flow.total, monotonic(), otherwise=flow.rate)
 
 
-def find_flow(exchange: str, queues: Sequence[Mapping[str, Any]], bindings: Sequence[Binding]) -> tuple[float, float]:
+def find_flow(
+    exchange: str, queues: Sequence[Mapping[str, Any]], *, bindings: Sequence[Binding]
+) -> tuple[float, float]:
     """Return how much goes into an exchange and out of it at least, by the queues that get messages nowhere else.
 
     Of an exchange, too, RabbitMQ does not count what comes over MQTT.

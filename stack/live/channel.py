@@ -131,7 +131,7 @@ class Channel:
         self._tail = value if isinstance(value, LogTail) else None
         update = self._update
         if isinstance(value, LogTail):
-            fresh = _write_tail(self.name, value, 0)
+            fresh = _write_tail(self.name, value, number=0)
         else:
             text = _write(value)
             fresh = Update(self.name, update.number + (text != update.text) if update else 1, value, text)
@@ -144,11 +144,11 @@ class Channel:
     def _write_rest(self, tail: LogTail, number: int) -> Update:
         """Write what came after a number, once for all who know as much."""
         if not self._cut or self._cut[0] != number:
-            self._cut = number, _write_tail(self.name, tail, number)
+            self._cut = number, _write_tail(self.name, tail, number=number)
         return self._cut[1]
 
 
-def _write_tail(topic: str, tail: LogTail, number: int) -> Update:
+def _write_tail(topic: str, tail: LogTail, *, number: int) -> Update:
     """Write the entries that somebody does not know who knows a number of them, and one more."""
     new = tail.count + 1 - number
     entries = tail.entries[max(len(tail.entries) - new, 0) :]

@@ -87,12 +87,14 @@ class DevicesSource:
             )
         except BrokerError as error:
             self._problem = str(error)
-            self._clients = follow_clients(self._clients, [], time())
+            self._clients = follow_clients(self._clients, [], time=time())
             return
         self._problem = ""
-        self._clients = follow_clients(self._clients, connections, time())
+        self._clients = follow_clients(self._clients, connections, time=time())
         functions = await find_functions(self._engine)
-        self._refusals = follow_refusals(self._refusals, refusals, functions, time() if self._has_refusals else None)
+        self._refusals = follow_refusals(
+            self._refusals, refusals, functions=functions, time=time() if self._has_refusals else None
+        )
         self._has_refusals = True
         observer = self._observer = self._observer or Observer(await self._management.broker(), self._hear)
         places = [one.name for one in exchanges if one.type == "topic" and not one.name.startswith(_INTERNAL)]
@@ -135,12 +137,12 @@ def describe_value(message: Observed) -> dict[str, Any]:
     }
 
 
-def follow_clients(before: Mapping[str, Client], now: Sequence[Connection], time: float) -> dict[str, Client]:
+def follow_clients(before: Mapping[str, Client], now: Sequence[Connection], *, time: float) -> dict[str, Client]:
     """Return who is connected now, and who left of late and is not back under the same name.
 
     A client is seen when bytes come from it.
     """
-    there = {one.name: Client(one, _find_last_seen(before.get(one.name), one, time)) for one in now}
+    there = {one.name: Client(one, _find_last_seen(before.get(one.name), one, time=time)) for one in now}
     names = {one.client for one in now} - {""}
     gone = [one for name, one in before.items() if name not in there and one.connection.client not in names]
     kept = [one for one in gone if time - (one.last_seen or one.connection.since) < _GONE_SECONDS][-_GONE:]
@@ -150,6 +152,7 @@ def follow_clients(before: Mapping[str, Client], now: Sequence[Connection], time
 def follow_refusals(
     before: Mapping[tuple[str, str, str], Mapping[str, Any]],
     now: Sequence[Refusal],
+    *,
     functions: Mapping[str, str],
     time: float | None,
 ) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -196,7 +199,7 @@ def describe_client(client: Client, functions: Mapping[str, str]) -> dict[str, A
     }
 
 
-def _find_last_seen(before: Client | None, now: Connection, time: float) -> float | None:
+def _find_last_seen(before: Client | None, now: Connection, *, time: float) -> float | None:
     if now.received.rate or (before and before.connection.received.total != now.received.total):
         return round(time)
     return before.last_seen if before else None

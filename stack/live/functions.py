@@ -147,7 +147,7 @@ class FunctionsSource:
         self.pause = max(_PAUSE, _SHARE * (monotonic() - start))
         return {
             one.name: {
-                **describe_function(one, figures.get(one.name), _measure_memory(one.name, instances, usages)),
+                **describe_function(one, figures.get(one.name), _measure_memory(one.name, instances, usages=usages)),
                 "dead": None if messages is None else count_dead_letters(one, messages),
             }
             for one in sorted(records, key=lambda one: one.name)
@@ -197,7 +197,7 @@ def _round(rate: float | None) -> float | None:
     return None if rate is None else round(rate, 2)
 
 
-def _measure_memory(name: str, instances: Sequence[Instance], usages: dict[str, Usage]) -> int | None:
+def _measure_memory(name: str, instances: Sequence[Instance], *, usages: dict[str, Usage]) -> int | None:
     found = [
         usages[one.container.id].memory
         for one in instances

@@ -184,7 +184,7 @@ class Excerpt:
     since: float = 0.0
 
 
-async def read_transcript(engine: Engine, function: str, excerpt: Excerpt) -> tuple[dict[str, Any], ...]:
+async def read_transcript(engine: Engine, function: str, *, excerpt: Excerpt) -> tuple[dict[str, Any], ...]:
     """Return the lines of all containers of a function, each as the topic `logs:NAME` has it.
 
     Raises:
@@ -192,7 +192,7 @@ async def read_transcript(engine: Engine, function: str, excerpt: Excerpt) -> tu
     """
     containers = [one for one in await asyncio.to_thread(engine.listed) if one.function == function]
     async with _open_engine(engine.project) as live:
-        read = await asyncio.gather(*(_read(live, one, excerpt) for one in containers))
+        read = await asyncio.gather(*(_read(live, one, excerpt=excerpt) for one in containers))
     return tuple(sorted((entry for entries in read for entry in entries), key=lambda entry: entry["time"]))
 
 
@@ -202,7 +202,7 @@ def write_transcript(entries: Sequence[dict[str, Any]]) -> str:
     return "".join(_write(entry, has_container=has_several) for entry in entries)
 
 
-async def _read(engine: AsyncEngine, container: Container, excerpt: Excerpt) -> Sequence[dict[str, Any]]:
+async def _read(engine: AsyncEngine, container: Container, *, excerpt: Excerpt) -> Sequence[dict[str, Any]]:
     tail = min(excerpt.tail, MOST_LINES)
     query = f"timestamps=1&tail={tail}&since={excerpt.since:.9f}"
     text = "".join([piece async for piece in engine.texts(container, query)])

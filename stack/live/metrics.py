@@ -113,7 +113,7 @@ class MetricsSource:
         self._histories = {key: one for key, one in self._histories.items() if key in answering}
         if self._points:
             self._points[-1].pop("replicas", None)
-        self._points.append(describe_point(own, self._histories, usages))
+        self._points.append(describe_point(own, self._histories, usages=usages))
         self._count += 1
         return LogTail(self._count, tuple(self._points))
 
@@ -128,7 +128,7 @@ class MetricsSource:
 
 
 def describe_point(
-    instances: Sequence[Instance], histories: Mapping[str, CounterHistory], usages: Mapping[str, Usage]
+    instances: Sequence[Instance], histories: Mapping[str, CounterHistory], *, usages: Mapping[str, Usage]
 ) -> dict[str, Any]:
     """Return the figures of now: of all containers together, and of each under `replicas`."""
     found = [histories[one.container.id] for one in instances if one.container.id in histories]

@@ -64,13 +64,13 @@ class ReadingsSource:
             return {}
         now = time()
         selectors = [write_selector(*one) for one in kept.values()]
-        lines = fetch_means(find_store(stack), selectors, Span(now - _DAY, now, _STEPS))
+        lines = fetch_means(find_store(stack), selectors, span=Span(now - _DAY, now, _STEPS))
         found = {name: find_line(lines, *one) for name, one in kept.items()}
         return {name: line.mean for name, line in found.items() if line}
 
 
 def _name(data: Data, topic: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
-    return name_series(data, topic["exchange"], topic["key"], {"sensor": topic["sensor"]})
+    return name_series(data, topic["exchange"], key=topic["key"], headers={"sensor": topic["sensor"]})
 
 
 def find_line(lines: Sequence[Line], metric: str, labels: Mapping[str, str]) -> Line | None:

@@ -27,19 +27,19 @@ SIGNATURE = b"signature"
 COOKIE = b"cookie"
 
 
-def derive(key: SecretContent, label: bytes, name: str) -> bytes:
+def derive(key: SecretContent, label: bytes, *, name: str) -> bytes:
     """Return the 32 bytes that belong to a name: HMAC-SHA256 of the label and the name by the stack key."""
     return hmac.digest(key.get_secret_value(), label + b":" + name.encode(), hashlib.sha256)
 
 
 def signature_key(key: SecretContent, function: str) -> bytes:
     """Return the 32 bytes by which the retries of a function's messages are signed."""
-    return derive(key, SIGNATURE, function)
+    return derive(key, SIGNATURE, name=function)
 
 
 def erlang_cookie(key: SecretContent) -> SecretContent:
     """Return the secret by which nodes of one broker know each other: who has it rules all of them."""
-    return SecretContent(derive(key, COOKIE, "rabbitmq").hex().encode())
+    return SecretContent(derive(key, COOKIE, name="rabbitmq").hex().encode())
 
 
 ADMINISTRATOR = "tidegate-administrator"
@@ -83,12 +83,12 @@ class Accounts:
 
 def administrator(key: SecretContent) -> Credentials:
     """Return the account of Tidegate's own programs."""
-    return Credentials(ADMINISTRATOR, Secret(derive(key, ADMINISTRATION, ADMINISTRATOR).hex()))
+    return Credentials(ADMINISTRATOR, Secret(derive(key, ADMINISTRATION, name=ADMINISTRATOR).hex()))
 
 
 def function_account(key: SecretContent, function: str) -> Credentials:
     """Return the account that a function has of its own."""
-    return Credentials(service_name(function), Secret(derive(key, ACCOUNT, function).hex()))
+    return Credentials(service_name(function), Secret(derive(key, ACCOUNT, name=function).hex()))
 
 
 def is_own_account(user: Mapping[str, Any]) -> bool:
@@ -108,27 +108,29 @@ def describe_base_image(key: SecretContent, nodes: int = 1) -> str:
     user = administrator(key)
     document = {
         "vhosts": [{"name": "/", **({"metadata": {"default_queue_type": "quorum"}} if nodes > 1 else {})}],
-        "users": [user_entry(user.username, hash_password(user), ["administrator"])],
+        "users": [user_entry(user.username, hash_password(user), tags=["administrator"])],
         "permissions": [permission_entry(user.username, EVERYTHING)],
         "topic_permissions": [_topic_permission(user.username)],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def describe_accounts(accounts: Accounts, plans: Sequence[FunctionPlan], settings: Settings) -> str:
+def describe_accounts(accounts: Accounts, plans: Sequence[FunctionPlan], *, settings: Settings) -> str:
     """Return the definitions of all other accounts: those of people and devices, and one for each function.
 
     Without `guest` among the people, that account is kept without a password, which RabbitMQ refuses to log in, so that
     an older volume lets no one in.
     """
     people, taken = accounts.people, [_claim(plan, settings.broker.nodes) for plan in plans]
-    users = [user_entry(one.username, hash_password(one), PEOPLE_TAGS) for one in people]
-    permissions = [permission_entry(one.username, _allow_people(one, plans, taken, settings)) for one in people]
+    users = [user_entry(one.username, hash_password(one), tags=PEOPLE_TAGS) for one in people]
+    permissions = [
+        permission_entry(one.username, _allow_people(one, plans, claims=taken, settings=settings)) for one in people
+    ]
     if not any(one.is_guest for one in people):
-        users.append(user_entry(GUEST, "", ()))
+        users.append(user_entry(GUEST, "", tags=()))
     for plan, own in zip(plans, taken, strict=True):
         account = function_account(accounts.key, plan.name)
-        users.append(user_entry(account.username, hash_password(account), ()))
+        users.append(user_entry(account.username, hash_password(account), tags=()))
         permissions.append(permission_entry(account.username, allow_function(own, taken)))
     topics = [_topic_permission(str(one["user"])) for one in permissions]
     document = {"users": users, "permissions": permissions, "topic_permissions": topics}
@@ -164,7 +166,7 @@ def allow_function(own: Claim, all_claims: Iterable[Claim]) -> Permission:
 
 
 def _allow_people(
-    who: Credentials, plans: Sequence[FunctionPlan], claims: Sequence[Claim], settings: Settings
+    who: Credentials, plans: Sequence[FunctionPlan], *, claims: Sequence[Claim], settings: Settings
 ) -> Permission:
     """Return what an account of people may do.
 
@@ -185,7 +187,7 @@ def _allow_people(
 
 def _claim(plan: FunctionPlan, nodes: int) -> Claim:
     locks = {
-        name_lock(plan.namespace, plan.name, name)
+        name_lock(plan.namespace, plan.name, trigger=name)
         for name, trigger in plan.triggers.items()
         if find_kind(trigger).has_lock(trigger, nodes)
     }
@@ -212,7 +214,7 @@ def _with_suffix(queues: Iterable[str]) -> Iterator[str]:
     return (f"{re.escape(queue)}{_SUFFIX}" for queue in queues)
 
 
-def user_entry(name: str, password_hash: str, tags: Sequence[str]) -> dict[str, object]:
+def user_entry(name: str, password_hash: str, *, tags: Sequence[str]) -> dict[str, object]:
     """Return a user as definitions have it; without a hash it cannot log in."""
     algorithm = "rabbit_password_hashing_sha256"
     return {"name": name, "password_hash": password_hash, "hashing_algorithm": algorithm, "tags": list(tags)}

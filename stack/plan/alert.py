@@ -98,26 +98,26 @@ def render_rules(alerts: Sequence[Alert], settings: Settings) -> dict[str, bytes
     if blind:
         way = 'data: {keep: [{topic: "#"}]} keeps every number of every topic'
         raise ConfigError([f"{blind[0].document}: there are no readings to look at; in stack.yaml, {way}."])
-    return write_groups(RULES, alerts, settings) if alerts else {}
+    return write_groups(RULES, alerts, settings=settings) if alerts else {}
 
 
 def write_groups(
-    path: str, alerts: Sequence[Alert], settings: Settings, more: Sequence[dict[str, Any]] = ()
+    path: str, alerts: Sequence[Alert], *, settings: Settings, more: Sequence[dict[str, Any]] = ()
 ) -> dict[str, bytes]:
     """Write the file of the rules of alerts, and of other groups."""
     url, data, notify = settings.dashboard_url, settings.data, settings.notify
-    groups = [group for alert in alerts for group in describe_groups(alert, data, notify, dashboard=url)]
+    groups = [group for alert in alerts for group in describe_groups(alert, data, notify=notify, dashboard=url)]
     return {path: write_yaml({"groups": [*more, *groups]})}
 
 
-def describe_groups(alert: Alert, data: Data, notify: Notify, *, dashboard: str = "") -> list[dict[str, Any]]:
+def describe_groups(alert: Alert, data: Data, *, notify: Notify, dashboard: str = "") -> list[dict[str, Any]]:
     """Return the groups of an alert's rules, as vmalert's file has them; charts are pages of the dashboard.
 
     Raises:
         ConfigError: no rule of data.keep keeps what is to be silent.
     """
     config = alert.config
-    chart = {"chart": _write_chart(alert, data, dashboard)} if dashboard else {}
+    chart = {"chart": _write_chart(alert, data, dashboard=dashboard)} if dashboard else {}
     annotations = {"text": _write_text(config), **chart}
     rule = {"alert": alert.name, "expr": _write_expression(alert, data), "annotations": annotations}
     rules = [rule | _describe_rule(config, config.for_seconds)]
@@ -182,7 +182,7 @@ def write_looked_at(alert: Alert, data: Data) -> str:
     return alert.chart or (find_silent(alert, data) if config.silent else config.expr or write_value(config))
 
 
-def _write_chart(alert: Alert, data: Data, dashboard: str) -> str:
+def _write_chart(alert: Alert, data: Data, *, dashboard: str) -> str:
     """Return where the chart of what it looks at is, of the series for which it fires, as a template of vmalert."""
     config = alert.config
     query = write_looked_at(alert, data)
@@ -239,7 +239,7 @@ def find_silent(alert: Alert, data: Data) -> str:
         problem = f"no rule of data.keep in stack.yaml keeps {topic}, so that no one can tell that it is silent"
         raise ConfigError([f"{alert.document}: silent: {problem}"])
     unique = {metric for metric in metrics if metrics.count(metric) == 1}
-    if selector := next(filter(None, (_write_selector(rule, topic, unique) for rule in rules)), ""):
+    if selector := next(filter(None, (_write_selector(rule, topic, unique=unique) for rule in rules)), ""):
         return selector
     way = f"name the series, such as silent: '{rules[0].name}{{sensor=\"oven\"}}'"
     raise ConfigError([f"{alert.document}: silent: the labels of data.keep do not tell {topic} from others; {way}"])
@@ -268,7 +268,7 @@ def covers(pattern: str, topic: str) -> bool:
     return len(wide) == len(narrow)
 
 
-def _write_selector(rule: KeepRule, topic: str, unique: Collection[str]) -> str:
+def _write_selector(rule: KeepRule, topic: str, *, unique: Collection[str]) -> str:
     """Return the selector of what a rule keeps of a topic; nothing where its labels do not tell it apart.
 
     `unique` are the metrics that one rule alone makes.
@@ -281,10 +281,10 @@ def _write_selector(rule: KeepRule, topic: str, unique: Collection[str]) -> str:
     whole = TOPIC_LABEL if has_topic else next((label for label, text in texts.items() if text == "{0}"), "")
     if whole:
         return f"{metric}{{{whole}=~{quote(_write_pattern(topic))}}}"
-    return _write_level_selector(metric, rule.topic, topic, texts) if metric in unique else ""
+    return _write_level_selector(metric, rule.topic, topic=topic, texts=texts) if metric in unique else ""
 
 
-def _write_level_selector(metric: str, pattern: str, topic: str, texts: dict[str, str]) -> str:
+def _write_level_selector(metric: str, pattern: str, *, topic: str, texts: dict[str, str]) -> str:
     """Return the selector by labels that are levels of the topic."""
     matchers = []
     for number, (level, wanted) in enumerate(zip(pattern.split("/"), topic.split("/"), strict=False), start=1):

@@ -15,7 +15,7 @@ def find_own_labels(alert: Alert, labels: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in sorted(labels.items()) if name not in added}
 
 
-def write_value_query(alert: Alert, data: Data, labels: Mapping[str, str] | None = None) -> str:
+def write_value_query(alert: Alert, data: Data, *, labels: Mapping[str, str] | None = None) -> str:
     """Write the query of what an alert looks at, with these labels.
 
     Raises:

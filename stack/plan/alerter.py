@@ -46,7 +46,7 @@ def plan_alerter(settings: Settings, image: str) -> FunctionPlan:
             "triggers": {"messages": _describe_trigger()},
         },
     }
-    config = parse_model(FunctionConfig, document, "stack.yaml: notify")
+    config = parse_model(FunctionConfig, document, name="stack.yaml: notify")
     return plan_function(Function(ALERTER, f"functions/{ALERTER}", config, ()), settings)
 
 

@@ -148,14 +148,14 @@ def compare_definitions(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> 
     """Return a line for each durable exchange, queue, binding, policy, user and permission that is otherwise now."""
     lines: list[str] = []
     for kind in ("exchanges", "queues", "bindings", "policies", "users", "permissions"):
-        there = [_describe(kind, one) for one in found.get(kind, ()) if _outlasts(kind, one, found)]
-        before = (_describe(kind, one) for one in wanted.get(kind, ()) if _outlasts(kind, one, wanted))
+        there = [_describe(kind, one) for one in found.get(kind, ()) if _outlasts(kind, one, definitions=found)]
+        before = (_describe(kind, one) for one in wanted.get(kind, ()) if _outlasts(kind, one, definitions=wanted))
         gone = (json.dumps(one, sort_keys=True) for one in before if one not in there)
         lines += [f"{kind}: {one} is missing or changed" for one in gone]
     return tuple(lines)
 
 
-def _outlasts(kind: str, one: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
+def _outlasts(kind: str, one: Mapping[str, Any], *, definitions: Mapping[str, Any]) -> bool:
     """Return whether a definition is there again when the broker starts; a binding is if both its ends are."""
     if kind != "bindings":
         return bool(one.get("durable", True))
@@ -167,7 +167,10 @@ def _outlasts(kind: str, one: Mapping[str, Any], definitions: Mapping[str, Any])
 
 def keep_lasting(definitions: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """Return what of a broker's definitions another one is to have, which is told nothing else of them."""
-    return {kind: [one for one in definitions.get(kind, ()) if _outlasts(kind, one, definitions)] for kind in _KEPT}
+    return {
+        kind: [one for one in definitions.get(kind, ()) if _outlasts(kind, one, definitions=definitions)]
+        for kind in _KEPT
+    }
 
 
 def _lasting(definitions: Mapping[str, Any], kind: str) -> set[str]:

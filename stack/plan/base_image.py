@@ -41,20 +41,20 @@ class BaseImage:
     health_client: str = ""
 
 
-def lay_base_image(config: FunctionConfig, settings: Settings, base_images: BaseImages) -> BaseImage:
+def lay_base_image(config: FunctionConfig, settings: Settings, *, base_images: BaseImages) -> BaseImage:
     """Choose what a function's image stands on."""
     build, label = config.spec.build, settings.images.nuclio
     runtime = find_runtime(config.spec.runtime)
     wanted = config.spec.runtime.partition(":")[2]
     if chosen_processor(config, settings) is Processor.NUCLIO:
-        return _lay_nuclio_base(config, settings, runtime)
+        return _lay_nuclio_base(config, settings, runtime=runtime)
     if build.base_image:
         supplier = runtime.choose_version("", settings, base_images)
         return BaseImage(Kind.AUTHOR, replace(supplier, version=""), label, base=build.base_image)
     return BaseImage(Kind.PROCESSOR, runtime.choose_version(wanted, settings, base_images), label)
 
 
-def _lay_nuclio_base(config: FunctionConfig, settings: Settings, runtime: Runtime) -> BaseImage:
+def _lay_nuclio_base(config: FunctionConfig, settings: Settings, *, runtime: Runtime) -> BaseImage:
     build, label = config.spec.build, settings.images.nuclio
     version = config.spec.runtime.partition(":")[2] or runtime.nuclio_version
     registry = build.base_image_registry.rstrip("/") or _NUCLIO_REGISTRY

@@ -90,15 +90,15 @@ def find_account(bridge: Bridge, contents: Mapping[SecretRef, SecretContent]) ->
 def render_bridges(
     settings: Settings,
     key: SecretContent,
-    contents: Mapping[SecretRef, SecretContent],
     *,
+    contents: Mapping[SecretRef, SecretContent],
     exchanges: Mapping[str, bool],
 ) -> str:
     """Return the definitions of queues, what is bound to them, their bounds, and the accounts for bridges.
 
     `exchanges` says of those that functions declare whether they are durable: a bridge's is as they have it.
     """
-    accounts = [entry for one in settings.bridge for entry in _list_accounts(one, key, contents)]
+    accounts = [entry for one in settings.bridge for entry in _list_accounts(one, key, contents=contents)]
     waiting = [one for one in settings.bridge if one.sends]
     durable = {one.exchange: one.durable for one in settings.bridge if one.exchange}
     durable |= {name: is_durable for name, is_durable in exchanges.items() if name in durable}
@@ -150,20 +150,20 @@ def _describe_policy(bridge: Bridge) -> dict[str, Any]:
 
 
 def _list_accounts(
-    bridge: Bridge, key: SecretContent, contents: Mapping[SecretRef, SecretContent]
+    bridge: Bridge, key: SecretContent, *, contents: Mapping[SecretRef, SecretContent]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """Yield the account by which messages leave here and come in here: the shovels' own, or the other place's."""
     account = local_account(bridge, key) if bridge.connects else find_account(bridge, contents)
     if account:
         name = account.username
         allowed = permission_entry(name, _allow(bridge))
-        yield user_entry(name, hash_password(account), _TAGS), allowed, _describe_topics(bridge, name)
+        yield user_entry(name, hash_password(account), tags=_TAGS), allowed, _describe_topics(bridge, name)
 
 
 def local_account(bridge: Bridge, key: SecretContent) -> Credentials:
     """Return the account of a bridge's shovels at the broker of the place that connects."""
     name = name_queue(bridge.name)
-    return Credentials(name, Secret(derive(key, _LABEL, bridge.name).hex()))
+    return Credentials(name, Secret(derive(key, _LABEL, name=bridge.name).hex()))
 
 
 def _allow(bridge: Bridge) -> Permission:
@@ -181,7 +181,7 @@ def _describe_topics(bridge: Bridge, user: str) -> dict[str, Any]:
 
 
 def list_shovels(
-    settings: Settings, key: SecretContent, contents: Mapping[SecretRef, SecretContent]
+    settings: Settings, key: SecretContent, *, contents: Mapping[SecretRef, SecretContent]
 ) -> Iterator[Document]:
     """Yield the shovels of the places that this one connects to, as parameters of RabbitMQ; they have passwords."""
     lines = {one.name: f"{CONTROL_HOST}:{one.port}" for one in find_lines(settings)}
@@ -191,10 +191,12 @@ def list_shovels(
             continue
         here, there = f"{local_account(one, key).url('localhost', AMQP_PORT)}%2f", write_address(one, account)
         if one.sends:
-            limited = write_address(one, account, lines.get(one.name, ""))
-            yield _describe_shovel(one, name_queue(one.name), (name_queue(one.name), here), limited)
+            limited = write_address(one, account, authority=lines.get(one.name, ""))
+            yield _describe_shovel(one, name_queue(one.name), source=(name_queue(one.name), here), destination=limited)
         if one.receives:
-            yield _describe_shovel(one, name_shovel_back(one.name), (name_queue(settings.site_name), there), here)
+            yield _describe_shovel(
+                one, name_shovel_back(one.name), source=(name_queue(settings.site_name), there), destination=here
+            )
 
 
 def name_shovel_back(name: str) -> str:
@@ -208,7 +210,7 @@ def name_shovels(bridge: Bridge) -> Mapping[str, str]:
     return {name: way for name, way, is_there in ways if is_there and bridge.connects}
 
 
-def _describe_shovel(bridge: Bridge, name: str, source: tuple[str, str], destination: str) -> Document:
+def _describe_shovel(bridge: Bridge, name: str, *, source: tuple[str, str], destination: str) -> Document:
     """Return a shovel by which a message keeps its exchange and key, and says of which queue and broker it comes.
 
     In the header x-shovelled, `shovelled-by` is the name of the cluster, which is that of the place.
@@ -228,7 +230,7 @@ def _describe_shovel(bridge: Bridge, name: str, source: tuple[str, str], destina
     return {"component": SHOVEL, "vhost": _VHOST, "name": name, "value": value}
 
 
-def write_address(bridge: Bridge, account: Credentials, authority: str = "") -> str:
+def write_address(bridge: Bridge, account: Credentials, *, authority: str = "") -> str:
     """Return the URI of the other broker, with the password in it; by another host and port, if they are given."""
     options: dict[str, str | int] = {"heartbeat": _HEARTBEAT, "connection_timeout": 10_000}
     if authority:

@@ -229,7 +229,7 @@ _VHOST = "/"
 
 
 def find_overrides(
-    wanted: Definitions, found: Definitions, queues: Collection[str]
+    wanted: Definitions, found: Definitions, *, queues: Collection[str]
 ) -> Iterator[tuple[Document, Document, str]]:
     """Yield each policy that applies in the place of a declared one, that one, and the first queue where it does.
 
@@ -238,7 +238,7 @@ def find_overrides(
     declared = list(wanted.of(POLICY).values())
     foreign = [one for identity, one in found.of(POLICY).items() if identity not in wanted.of(POLICY)]
     for one in foreign:
-        for queue in _own_queues(wanted, found, queues):
+        for queue in _own_queues(wanted, found, queues=queues):
             own = _choose(declared, queue)
             if own and _matches(one, queue) and _priority(one) >= _priority(own):
                 yield one, own, queue["name"]
@@ -246,17 +246,17 @@ def find_overrides(
 
 
 def find_operator_policies(
-    wanted: Definitions, found: Definitions, queues: Collection[str]
+    wanted: Definitions, found: Definitions, *, queues: Collection[str]
 ) -> Iterator[tuple[Document, str]]:
     """Yield each operator policy that is not declared and applies to a function's queue, and the first such queue."""
     for identity, one in found.of(OPERATOR_POLICY).items():
         if identity not in wanted.of(OPERATOR_POLICY):
-            names = (queue["name"] for queue in _own_queues(wanted, found, queues) if _matches(one, queue))
+            names = (queue["name"] for queue in _own_queues(wanted, found, queues=queues) if _matches(one, queue))
             if name := next(names, ""):
                 yield one, name
 
 
-def _own_queues(wanted: Definitions, found: Definitions, queues: Collection[str]) -> Iterator[Document]:
+def _own_queues(wanted: Definitions, found: Definitions, *, queues: Collection[str]) -> Iterator[Document]:
     """Yield the queues of functions as they are declared or, if they only are there, as they are."""
     yield from wanted.of(QUEUE).values()
     for identity, one in found.of(QUEUE).items():

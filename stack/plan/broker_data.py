@@ -127,7 +127,7 @@ def guess_version(volume: str) -> str:
     return _VERSIONS.get(volume.removeprefix(f"{VOLUME}-"), "")
 
 
-def explain_others(project: str, wanted: BrokerData, others: Sequence[BrokerData], *, has_data: bool) -> str:
+def explain_others(project: str, wanted: BrokerData, *, others: Sequence[BrokerData], has_data: bool) -> str:
     """Say what to do when other volumes hold data of the broker; `has_data` says that the wanted one does too."""
     if not others:
         return ""

@@ -83,7 +83,7 @@ def name_brokers(spec: Mapping[str, Any], hosts: Collection[str]) -> Iterator[st
             yield f"{where} {value}; {TO_BROKER if is_certain else _CHANGE}"
 
 
-def name_lines(path: str, text: str, hosts: Collection[str], rewritable: Collection[int]) -> Iterator[str]:
+def name_lines(path: str, text: str, *, hosts: Collection[str], rewritable: Collection[int]) -> Iterator[str]:
     """Yield the lines that name a broker; `rewritable` are those that `--broker` changes."""
     known = [rf"(?<![\w.-]){re.escape(one)}(?![\w.-])" for one in hosts]
     words = re.compile("|".join([ADDRESS.pattern, *([_OTHER] if _SPEAKS.search(text) else []), *known]))

@@ -62,8 +62,8 @@ def review_brokers(spec: dict[str, Any], texts: dict[str, str], *, to_broker: bo
         yield from _point_sources(spec, texts)
     yield from name_brokers(spec, hosts)
     for path, text in texts.items():
-        rewritable = set() if to_broker else {one.literal.line for one in _list_changes(spec, path, text)}
-        yield from name_lines(path, text, hosts, rewritable)
+        rewritable = set() if to_broker else {one.literal.line for one in _list_changes(spec, path, text=text)}
+        yield from name_lines(path, text, hosts=hosts, rewritable=rewritable)
 
 
 def _point_triggers(spec: dict[str, Any]) -> Iterator[str]:
@@ -92,8 +92,8 @@ def _point_variables(spec: dict[str, Any], hosts: Collection[str]) -> Iterator[s
 def _point_sources(spec: dict[str, Any], texts: dict[str, str]) -> Iterator[str]:
     used = set[str]()
     for path, before in texts.items():
-        changes = _list_changes(spec, path, before)
-        texts[path], shift = _apply(path, before, changes)
+        changes = _list_changes(spec, path, text=before)
+        texts[path], shift = _apply(path, before, changes=changes)
         used |= {one.variable for one in changes}
         yield from (f"{path}, line {one.literal.line + shift}: {one.note}" for one in changes)
     there = {variable["name"] for variable in spec.get("env", [])}
@@ -104,7 +104,7 @@ def _point_sources(spec: dict[str, Any], texts: dict[str, str]) -> Iterator[str]
             yield f"spec.env: {variable} is the secret {name}.{key}"
 
 
-def _apply(path: str, text: str, changes: list[_Change]) -> tuple[str, int]:
+def _apply(path: str, text: str, *, changes: list[_Change]) -> tuple[str, int]:
     """Return the changed source, and by how many lines what is changed has moved down."""
     parts, end = list[str](), 0
     for one in changes:
@@ -117,13 +117,14 @@ def _apply(path: str, text: str, changes: list[_Change]) -> tuple[str, int]:
     return whole, whole.count("\n") - changed.count("\n")
 
 
-def _list_changes(spec: dict[str, Any], path: str, text: str) -> list[_Change]:
+def _list_changes(spec: dict[str, Any], path: str, *, text: str) -> list[_Change]:
     """Return what of a source names a broker elsewhere for certain, in the order of the text."""
     if not (name := runtime_of(path)):
         return []
     runtime, free = find_runtime(name), _list_free(spec)
     changes = (
-        _rewrite_url(one, free, runtime.environment) or _rewrite_host(text, one) for one in runtime.find_literals(text)
+        _rewrite_url(one, free, environment=runtime.environment) or _rewrite_host(text, one)
+        for one in runtime.find_literals(text)
     )
     found = [one for one in changes if one]
     if any(one.variable for one in found) and not runtime.import_environment(text):
@@ -138,7 +139,7 @@ def _list_free(spec: dict[str, Any]) -> set[str]:
     return {variable for variable, secret in pairs if given.get(variable, secret) == secret}
 
 
-def _rewrite_url(literal: Literal, free: Collection[str], environment: str) -> _Change | None:
+def _rewrite_url(literal: Literal, free: Collection[str], *, environment: str) -> _Change | None:
     """Return what takes the place of a whole address; what is put together, or filled in, stays."""
     match = ADDRESS.fullmatch(literal.text)
     if not match or not read_host(match[0]) or is_own_broker(match[0]) or re.search(r"[{}$%]", match[0]):
@@ -154,13 +155,13 @@ def _rewrite_host(text: str, literal: Literal) -> _Change | None:
     match = _HOST.fullmatch(literal.text)
     if not match or not literal.is_whole or is_own_broker(match["host"]):
         return None
-    if not _is_of_broker(text, literal, match["host"]):
+    if not _is_of_broker(text, literal, host=match["host"]):
         return None
     host, quote = f"{SERVICE}{match['port'] or ''}", text[literal.start]
     return _Change(literal, f"{quote}{host}{quote}", f"the host {literal.text} is now {host}")
 
 
-def _is_of_broker(text: str, literal: Literal, host: str) -> bool:
+def _is_of_broker(text: str, literal: Literal, *, host: str) -> bool:
     before = text[max(0, literal.start - _AROUND) : literal.start]
     after = text[literal.end : literal.end + _AROUND]
     beside = before[-_BESIDE:]

@@ -148,7 +148,7 @@ class Item:
         return f"https://{self.bucket}.s3{region}.amazonaws.com/{path}"
 
 
-def sign_address(item: Item, account: Account, now: datetime, *, seconds: int = 3600) -> str:
+def sign_address(item: Item, account: Account, *, now: datetime, seconds: int = 3600) -> str:
     """Return an address that gives the object away for some time; `now` is in UTC."""
     if not account.key:
         return item.address

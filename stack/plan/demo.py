@@ -118,7 +118,7 @@ class Scoreboard:
             self._by_text[self._functions[reading.identity], reading.value].append(reading.identity)
             self._sent[reading.identity] = time
 
-    def note_feedback(self, text: str, correlation: str, time: float) -> tuple[bool, Answer | None]:
+    def note_feedback(self, text: str, correlation: str, *, time: float) -> tuple[bool, Answer | None]:
         """Note a message of iot/logs; say whether it is of these readings, and what it answers for the first time."""
         is_older, self._older = self._older > 0, max(0, self._older - 1)
         match = _FEEDBACK.fullmatch(text)

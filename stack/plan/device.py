@@ -67,12 +67,12 @@ def measure(order: SendRequest, random: Random) -> tuple[Reading, ...]:
     """Make the readings of an order: a slow wave for each sensor, each at its own phase, and noise."""
     run = f"{random.getrandbits(48):012x}"
     return tuple(
-        Reading(f"{run}-{number}", f"sensor-{number % order.sensors + 1}", _temperature(order, number, random))
+        Reading(f"{run}-{number}", f"sensor-{number % order.sensors + 1}", _temperature(order, number, random=random))
         for number in range(order.count)
     )
 
 
-def _temperature(order: SendRequest, number: int, random: Random) -> str:
+def _temperature(order: SendRequest, number: int, *, random: Random) -> str:
     turn, sensor = divmod(number, order.sensors)
     angle = 2 * math.pi * (turn / _PERIOD + sensor / order.sensors)
     return f"{_MIDDLE + _SWING * math.sin(angle) + random.gauss(0, _NOISE):.1f}"

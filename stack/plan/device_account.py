@@ -60,11 +60,11 @@ def describe_devices(key: SecretContent, devices: Iterable[DeviceConfig]) -> dic
     if chosen:
         own = service_account(key)
         # It closes the connections of devices that send too much, which RabbitMQ lets no one else do.
-        document["users"].append(user_entry(own.username, hash_password(own), ("administrator",)))
+        document["users"].append(user_entry(own.username, hash_password(own), tags=("administrator",)))
         document["permissions"].append(permission_entry(own.username, _SERVICE))
         document["topic_permissions"].append(_describe_own_topics())
     for device in chosen:
-        user = user_entry(device.name, hash_password(_lock(key, device.name)), ())
+        user = user_entry(device.name, hash_password(_lock(key, device.name)), tags=())
         document["users"].append({**user, "limits": _LIMITS})
         document["permissions"].append(permission_entry(device.name, _allow(device.name)))
         document["topic_permissions"].append(_describe_topics(device))
@@ -73,7 +73,7 @@ def describe_devices(key: SecretContent, devices: Iterable[DeviceConfig]) -> dic
 
 def service_account(key: SecretContent) -> Credentials:
     """Return the account of the service of devices."""
-    return Credentials(SERVICE_ACCOUNT, Secret(derive(key, _SERVICE_LABEL, SERVICE_ACCOUNT).hex()))
+    return Credentials(SERVICE_ACCOUNT, Secret(derive(key, _SERVICE_LABEL, name=SERVICE_ACCOUNT).hex()))
 
 
 def service_files(key: SecretContent) -> Mapping[str, bytes]:
@@ -82,7 +82,7 @@ def service_files(key: SecretContent) -> Mapping[str, bytes]:
 
 
 def _lock(key: SecretContent, name: str) -> Credentials:
-    return Credentials(name, Secret(derive(key, _LABEL, name).hex()))
+    return Credentials(name, Secret(derive(key, _LABEL, name=name).hex()))
 
 
 def _allow(name: str) -> Permission:

@@ -61,7 +61,7 @@ def lay_out(topology: Topology) -> Diagram:
     """Give each node and edge a place; a column without nodes takes no room."""
     columns = [kind for kind in COLUMNS if any(node.kind == kind for node in topology.nodes)]
     routes = {edge: _route(edge, columns) for edge in topology.edges}
-    rows = _find_rows(topology.nodes, list(routes.values()), columns)
+    rows = _find_rows(topology.nodes, list(routes.values()), columns=columns)
     x = {kind: place * STRIDE for place, kind in enumerate(columns)}
     names = {kind: [node.name for node in topology.nodes if node.kind == kind] for kind in columns}
     texts = {kind: shorten(some) for kind, some in names.items()}
@@ -74,7 +74,7 @@ def lay_out(topology: Topology) -> Diagram:
         height=TOP + (max(rows.values(), default=0) + 1) * STEP,
         columns=tuple(x.items()),
         boxes=tuple(boxes[node] for node in topology.nodes),
-        arrows=tuple(_draw(edge, boxes[route[-2]], boxes[route[-1]]) for edge, route in routes.items()),
+        arrows=tuple(_draw(edge, boxes[route[-2]], target=boxes[route[-1]]) for edge, route in routes.items()),
         trunks=tuple(dict.fromkeys(part for route in routes.values() for part in _draw_trunk(route, boxes))),
     )
 
@@ -111,7 +111,7 @@ def _route(edge: Edge, columns: Sequence[str]) -> list[Node]:
     return [edge.source, *between, edge.target]
 
 
-def _find_rows(nodes: Sequence[Node], routes: Sequence[Sequence[Node]], columns: Sequence[str]) -> dict[Node, float]:
+def _find_rows(nodes: Sequence[Node], routes: Sequence[Sequence[Node]], *, columns: Sequence[str]) -> dict[Node, float]:
     """Return each node's row; a column is ordered by where its neighbours are, so that few arrows cross."""
     neighbours: defaultdict[Node, dict[Node, None]] = defaultdict(dict)
     for one, other in (pair for route in routes for pair in pairwise(route)):
@@ -123,7 +123,7 @@ def _find_rows(nodes: Sequence[Node], routes: Sequence[Sequence[Node]], columns:
         rows |= _order(column, neighbours, rows)
     for sweep in range(_SWEEPS):
         for kind in columns if sweep % 2 == 0 else reversed(columns):
-            rows |= _settle(members[kind], neighbours, rows)
+            rows |= _settle(members[kind], neighbours, rows=rows)
     return _close_gaps(rows)
 
 
@@ -137,7 +137,7 @@ def _order(
 
 
 def _settle(
-    nodes: Sequence[Node], neighbours: Mapping[Node, Mapping[Node, None]], rows: Mapping[Node, float]
+    nodes: Sequence[Node], neighbours: Mapping[Node, Mapping[Node, None]], *, rows: Mapping[Node, float]
 ) -> dict[Node, float]:
     """Lay a column's nodes beside the middle of their neighbours, in that order, each a row below the one before."""
     last = max(rows.values(), default=0.0)
@@ -167,16 +167,16 @@ def _is_beside(edge: Edge) -> bool:
     return edge.source.kind == edge.target.kind
 
 
-def _draw(edge: Edge, source: Box, target: Box) -> Arrow:
+def _draw(edge: Edge, source: Box, *, target: Box) -> Arrow:
     if source.x >= target.x:
-        return _draw_back(edge, source, target)
+        return _draw_back(edge, source, target=target)
     # Several arrows may leave a box, or reach it, at one point.
     is_at_end = edge.source.kind in (SOURCE, EXCHANGE)
     x, y = (target.x - 8, target.y) if is_at_end else (source.x + WIDTH + 8, source.y)
     return Arrow(edge, _curve(source, target), x, y + HEIGHT / 2 - 6, is_at_end)
 
 
-def _draw_back(edge: Edge, source: Box, target: Box) -> Arrow:
+def _draw_back(edge: Edge, source: Box, *, target: Box) -> Arrow:
     """Draw an arrow at the right of two boxes of one column, or from the left of a box to the right of one before."""
     x1, y1 = source.x + (WIDTH if _is_beside(edge) else 0), source.y + HEIGHT * 0.25
     x2, y2 = target.x + WIDTH, target.y + HEIGHT * 0.75

@@ -160,7 +160,7 @@ def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
     if wanted.is_global and running and len(running) == len(containers):
         return Change(wanted.service, Action.KEEP, "runs as rendered")
     if len(running) >= wanted.replicas:
-        return _compare_surplus(wanted, running[: wanted.replicas], containers)
+        return _compare_surplus(wanted, running[: wanted.replicas], containers=containers)
     if len(right) < len(containers):
         older = _ids([one for one in containers if one not in right])
         return Change(wanted.service, Action.REPLACE, _tell_inputs(wanted, containers), older=older)
@@ -169,7 +169,7 @@ def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
     return Change(wanted.service, Action.START, "is stopped")
 
 
-def _compare_surplus(wanted: Wanted, right: Sequence[Running], containers: Sequence[Running]) -> Change:
+def _compare_surplus(wanted: Wanted, right: Sequence[Running], *, containers: Sequence[Running]) -> Change:
     """Return what becomes of other containers than those that are as they should be."""
     others = [one for one in containers if one not in right]
     # An `up` that was interrupted has left older ones, which do the work until the others can.
@@ -243,10 +243,12 @@ class FileDifference:
 def compare_files(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[FileDifference, ...]:
     """Return the files that differ, by their paths."""
     paths = sorted({*before, *after})
-    return tuple(_compare_difference(path, before, after) for path in paths if before.get(path) != after.get(path))
+    return tuple(
+        _compare_difference(path, before, after=after) for path in paths if before.get(path) != after.get(path)
+    )
 
 
-def _compare_difference(path: str, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> FileDifference:
+def _compare_difference(path: str, before: Mapping[str, bytes], *, after: Mapping[str, bytes]) -> FileDifference:
     kind = "changed" if path in before and path in after else "added" if path in after else "removed"
     old, new = (_read_lines(files.get(path, b"")) for files in (before, after))
     if old is None or new is None or max(len(old), len(new)) > _MOST_LINES:

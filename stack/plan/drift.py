@@ -74,7 +74,7 @@ class Difference:
 
 
 def find_drift(
-    wanted: Definitions, found: Definitions, taken: Collection[str] = (), kept: Collection[str] = ()
+    wanted: Definitions, found: Definitions, *, taken: Collection[str] = (), kept: Collection[str] = ()
 ) -> tuple[Difference, ...]:
     """Compare what is declared with what is there.
 
@@ -83,20 +83,20 @@ def find_drift(
     types = {name: "" for name in taken} | {name: one["type"] for (_, name), one in wanted.queues.items()}
     queues = types.keys()
     drift = [
-        *(one for kind in KINDS for one in _compare(kind, wanted, found)),
+        *(one for kind in KINDS for one in _compare(kind, wanted, found=found)),
         *_find_taken(found, taken),
         *_find_failure_queues(found, types),
         *_find_additions(wanted, found),
-        *_find_old_accounts(wanted, found, kept),
+        *_find_old_accounts(wanted, found, kept=kept),
         *_find_old_bindings(wanted, found),
         *_find_old_bridges(wanted, found),
-        *(_override(*one) for one in find_overrides(wanted, found, queues)),
+        *(_override(*one) for one in find_overrides(wanted, found, queues=queues)),
         *(
             Difference(OPERATOR_POLICY, one, Action.REMOVE, f"limits the queue {queue}")
-            for one, queue in find_operator_policies(wanted, found, queues)
+            for one, queue in find_operator_policies(wanted, found, queues=queues)
         ),
     ]
-    return tuple(_continue_exchanges(list(_continue_moves(drift, found, queues)), wanted, found))
+    return tuple(_continue_exchanges(list(_continue_moves(drift, found, queues=queues)), wanted, found=found))
 
 
 def find_occupations(consumers: Sequence[Document], queues: Collection[str]) -> Iterator[Difference]:
@@ -126,17 +126,17 @@ def name_thing(kind: Kind, one: Document) -> str:
     return f"{word} {one['user'] if 'user' in kind.keys else one['name']}{exchange}"
 
 
-def _compare(kind: Kind, wanted: Definitions, found: Definitions) -> Iterator[Difference]:
+def _compare(kind: Kind, wanted: Definitions, *, found: Definitions) -> Iterator[Difference]:
     there = found.of(kind)
     for identity, one in wanted.of(kind).items():
         if identity not in there:
             yield Difference(kind, one, Action.CREATE, "is missing at the broker")
-        elif reasons := list(_tell_fields(kind, one, there[identity])):
+        elif reasons := list(_tell_fields(kind, one, found=there[identity])):
             action = Action.REPLACE if kind in _FIXED else Action.CHANGE
             yield Difference(kind, one, action, " and ".join(reasons))
 
 
-def _tell_fields(kind: Kind, wanted: Document, found: Document) -> Iterator[str]:
+def _tell_fields(kind: Kind, wanted: Document, *, found: Document) -> Iterator[str]:
     """Say what is otherwise than declared."""
     for name, default in kind.fields.items():
         is_, should = found.get(name, default), wanted.get(name, default)
@@ -158,32 +158,37 @@ def _find_failure_queues(found: Definitions, types: Mapping[str, str]) -> Iterat
     for (_, name), one in found.queues.items():
         source, is_retry, delay = name.partition(RETRY)
         if is_retry and source in types and delay.removesuffix("ms").isdigit():
-            yield from _check_retries(one, int(delay.removesuffix("ms")), types[source])
+            yield from _check_retries(one, int(delay.removesuffix("ms")), queue_type=types[source])
         elif name.endswith(DEAD) and name.removesuffix(DEAD) in types:
             yield from _check_dead_letters(one, types[name.removesuffix(DEAD)])
 
 
-def _check_retries(found: Document, delay: int, queue_type: str) -> Iterator[Difference]:
+def _check_retries(found: Document, delay: int, *, queue_type: str) -> Iterator[Difference]:
     source = found["name"].partition(RETRY)[0]
     wanted = {"x-message-ttl": delay, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": source}
     if wrong := [key for key, value in wanted.items() if found["arguments"].get(key) != value]:
-        yield _rebuild(found, found["arguments"] | wanted, f"its argument {wrong[0]} is not as declared", queue_type)
+        yield _rebuild(
+            found,
+            found["arguments"] | wanted,
+            reason=f"its argument {wrong[0]} is not as declared",
+            queue_type=queue_type,
+        )
     elif _is_older(found, queue_type):
-        yield _rebuild(found, found["arguments"], _OLDER, queue_type)
+        yield _rebuild(found, found["arguments"], reason=_OLDER, queue_type=queue_type)
 
 
 def _check_dead_letters(found: Document, queue_type: str) -> Iterator[Difference]:
     losing = [key for key in _LOSING if key in found["arguments"]]
     kept = {key: value for key, value in found["arguments"].items() if key not in losing}
     if losing:
-        yield _rebuild(found, kept, f"its argument {losing[0]} loses dead letters", queue_type)
+        yield _rebuild(found, kept, reason=f"its argument {losing[0]} loses dead letters", queue_type=queue_type)
     elif not found["durable"]:
-        yield _rebuild(found, kept, "is not durable", queue_type)
+        yield _rebuild(found, kept, reason="is not durable", queue_type=queue_type)
     elif _is_older(found, queue_type):
-        yield _rebuild(found, kept, _OLDER, queue_type)
+        yield _rebuild(found, kept, reason=_OLDER, queue_type=queue_type)
 
 
-def _rebuild(found: Document, arguments: dict[str, Any], reason: str, queue_type: str) -> Difference:
+def _rebuild(found: Document, arguments: dict[str, Any], *, reason: str, queue_type: str) -> Difference:
     wanted = {**found, "durable": True, "arguments": arguments, "type": queue_type or found["type"]}
     return Difference(QUEUE, wanted, Action.REPLACE, reason)
 
@@ -193,7 +198,9 @@ def _is_older(found: Document, queue_type: str) -> bool:
     return queue_type == "quorum" and found["type"] == "classic"
 
 
-def _continue_moves(drift: Sequence[Difference], found: Definitions, queues: Collection[str]) -> Iterator[Difference]:
+def _continue_moves(
+    drift: Sequence[Difference], found: Definitions, *, queues: Collection[str]
+) -> Iterator[Difference]:
     """Have what an interrupted replacement left come first: until then the queue is not compared."""
     names = {name.removesuffix(MOVING) for _, name in found.queues if name.endswith(MOVING)}
     moving = {name for name in names if name.removesuffix(DEAD) in queues}
@@ -205,7 +212,9 @@ def _continue_moves(drift: Sequence[Difference], found: Definitions, queues: Col
     yield from (one for one in drift if one.kind is not QUEUE or one.document["name"] not in moving)
 
 
-def _continue_exchanges(drift: Sequence[Difference], wanted: Definitions, found: Definitions) -> Iterator[Difference]:
+def _continue_exchanges(
+    drift: Sequence[Difference], wanted: Definitions, *, found: Definitions
+) -> Iterator[Difference]:
     """Have exchanges replaced again for which others still stand in, or the policies that lead to these."""
     there = [name for kind in (EXCHANGE, POLICY) for _, name in found.of(kind) if name.endswith(MOVING)]
     moving = {name.removesuffix(MOVING) for name in there}
@@ -223,7 +232,7 @@ def _find_additions(wanted: Definitions, found: Definitions) -> Iterator[Differe
                 yield Difference(kind, one, Action.REMOVE, "is not declared")
 
 
-def _find_old_accounts(wanted: Definitions, found: Definitions, kept: Collection[str]) -> Iterator[Difference]:
+def _find_old_accounts(wanted: Definitions, found: Definitions, *, kept: Collection[str]) -> Iterator[Difference]:
     """Yield accounts of Tidegate's making that no one has any more, such as of a function deleted without the broker.
 
     A deploy declares no users, and so judges none.

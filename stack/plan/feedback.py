@@ -44,5 +44,5 @@ def plan_logger(settings: Settings, image: str) -> FunctionPlan:
             },
         },
     }
-    config = parse_model(FunctionConfig, document, "stack.yaml: logger")
+    config = parse_model(FunctionConfig, document, name="stack.yaml: logger")
     return plan_function(Function(NAME, f"functions/{NAME}", config, ()), settings)

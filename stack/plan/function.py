@@ -152,13 +152,13 @@ def plan_function(function: Function, settings: Settings) -> FunctionPlan:
         ConfigError: the handler cannot be found, or one trigger's queue is to hold the failed messages of another's.
     """
     wanted = _replicate(function) if settings.broker.nodes > 1 else function
-    plan = complete_function(wanted, _find_handler(wanted), settings)
+    plan = complete_function(wanted, _find_handler(wanted), settings=settings)
     if problems := [*_find_collisions(plan)]:
         raise ConfigError(problems)
     return plan
 
 
-def complete_function(function: Function, handler: str, settings: Settings) -> FunctionPlan:
+def complete_function(function: Function, handler: str, *, settings: Settings) -> FunctionPlan:
     """Fill in what Nuclio fills in: the namespace, and an http trigger where none is given or refused.
 
     A trigger that is disabled is left out, which Nuclio forgets.
@@ -177,7 +177,9 @@ def processor_document(plan: FunctionPlan) -> str:
     labels = {PROJECT_LABEL: plan.project, **metadata.labels}
     spec = plan.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json", exclude={"build"})
     spec["handler"] = plan.handler
-    spec["triggers"] = {name: _processor_trigger(plan, name, trigger) for name, trigger in plan.triggers.items()}
+    spec["triggers"] = {
+        name: _processor_trigger(plan, name, trigger=trigger) for name, trigger in plan.triggers.items()
+    }
     if plan.outputs:
         spec["outputs"] = {name: _processor_output(output) for name, output in plan.outputs.items()}
     head = {"name": plan.name, "namespace": plan.namespace, "labels": labels, "annotations": metadata.annotations}
@@ -237,7 +239,7 @@ def _find_handler(function: Function) -> str:
     if spec.handler:
         # What is run in the build may make the file, such as a compiler of TypeScript.
         if not spec.build.runs_after_copy:
-            _require_module(function, spec.handler, modules)
+            _require_module(function, spec.handler, modules=modules)
         return spec.handler
     top = [posixpath.splitext(path)[0] for path in modules if "/" not in path and not path.startswith(files.tests)]
     candidates = [name for name in ("main", function.name) if name in top] or (top if len(top) == 1 else [])
@@ -248,7 +250,7 @@ def _find_handler(function: Function) -> str:
     return f"{candidates[0]}:handler"
 
 
-def _require_module(function: Function, handler: str, modules: list[str]) -> None:
+def _require_module(function: Function, handler: str, *, modules: list[str]) -> None:
     runtime = find_runtime(function.config.spec.runtime)
     sources = runtime.list_sources(handler)
     if any(path in modules for path in sources):
@@ -258,7 +260,7 @@ def _require_module(function: Function, handler: str, modules: list[str]) -> Non
     raise ConfigError([f"{function.document}: spec.handler: {problem}"])
 
 
-def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[str, Any]:
+def _processor_trigger(plan: FunctionPlan, name: str, *, trigger: Trigger) -> dict[str, Any]:
     document = trigger.model_dump(by_alias=True, exclude_defaults=True, exclude={"kind"}, mode="json")
     attributes = trigger.attributes.model_dump(by_alias=True, mode="json", exclude_unset=True)
     document |= {"name": name, "kind": kind_of(trigger), "numWorkers": trigger.workers, "attributes": attributes}

@@ -33,9 +33,9 @@ def check_text(path: str, text: str) -> tuple[Finding, ...]:
 
 def _check_configuration(text: str) -> tuple[Finding, ...]:
     try:
-        parse_model(FunctionConfig, parse_mapping(text, FILE), FILE)
+        parse_model(FunctionConfig, parse_mapping(text, FILE), name=FILE)
     except ConfigError as error:
-        return find_places(text, error.problems, FILE)
+        return find_places(text, error.problems, document=FILE)
     return ()
 
 
@@ -120,7 +120,7 @@ def _find_taken(one: Claimant, other: Claimant) -> Iterator[str]:
         if any(name == queue or is_kept_for(name, queue) for queue in queues):
             own = f"{one.plan.function.folder}/function.yaml"
             yield (
-                f"{_place(one.plan, trigger, key)}: {name!r} is a queue of the function {other.plan.name}, whose "
+                f"{_place(one.plan, trigger, key=key)}: {name!r} is a queue of the function {other.plan.name}, whose "
                 f"messages fetched code may not take; write the same into {own} if it is to have them"
             )
 
@@ -181,7 +181,7 @@ def _find_collisions(one: FunctionPlan, other: FunctionPlan) -> Iterator[str]:
         for source in dict.fromkeys(own_queues(other)):
             if is_kept_for(queue, source):
                 what = f"{queue!r} holds the failed messages of {source!r}, a queue of the function {other.name}"
-                yield f"{_place(one, trigger, 'queueName')}: {what}; choose another"
+                yield f"{_place(one, trigger, key='queueName')}: {what}; choose another"
 
 
 def _list_names(triggers: Mapping[str, Trigger]) -> dict[_Place, str]:
@@ -190,5 +190,5 @@ def _list_names(triggers: Mapping[str, Trigger]) -> dict[_Place, str]:
     return {(name, key): value for name, names in named for key, value in names.items() if value}
 
 
-def _place(plan: FunctionPlan, trigger: str, key: str) -> str:
+def _place(plan: FunctionPlan, trigger: str, *, key: str) -> str:
     return f"{plan.function.document}: spec.triggers.{trigger}.attributes.{key}"

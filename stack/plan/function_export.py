@@ -59,7 +59,7 @@ def find_plan(function: Function, settings: Settings) -> FunctionPlan:
             f"{function.folder}, or let the path be a URL, for an export."
         )
     if _is_elsewhere(function):
-        return complete_function(function, function.config.spec.handler, settings)
+        return complete_function(function, function.config.spec.handler, settings=settings)
     return plan_function(function, settings)
 
 
@@ -84,7 +84,7 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
     config = write_compact(plan.function.config)
     handler = {"handler": _name_handler(plan, _find_source(plan, files))} if plan.handler else {}
     spec = {**config.get("spec", {}), **handler, "runtime": plan.spec.runtime}
-    if build := _join_build(plan, spec.get("build", {}), files):
+    if build := _join_build(plan, spec.get("build", {}), files=files):
         spec["build"] = build
     document = {
         "apiVersion": config.get("apiVersion", API_VERSION),
@@ -133,17 +133,17 @@ def _is_elsewhere(function: Function) -> bool:
     return find_origin(function) is not None or runs_as_is(function)
 
 
-def _join_build(plan: FunctionPlan, build: dict[str, Any], files: Mapping[str, File]) -> dict[str, Any]:
+def _join_build(plan: FunctionPlan, build: dict[str, Any], *, files: Mapping[str, File]) -> dict[str, Any]:
     source = _find_source(plan, files)
     if source:
         code = base64.b64encode(files[source].content).decode()
         build = {**build, "functionSourceCode": code, "codeEntryType": "sourceCode"}
     # Nuclio writes the source to a file of its module's name, which is right only beside nothing else.
     others = {path: file for path, file in files.items() if path != source or "/" in source}
-    return _join_files(build, others, plan.runtime.write_install(plan.handler, others)) if others else build
+    return _join_files(build, others, install=plan.runtime.write_install(plan.handler, others)) if others else build
 
 
-def _join_files(build: dict[str, Any], files: Mapping[str, File], install: str) -> dict[str, Any]:
+def _join_files(build: dict[str, Any], files: Mapping[str, File], *, install: str) -> dict[str, Any]:
     """Add the commands that unpack files, before whatever the author runs once the files are there."""
     commands = list(build.get("commands", []))
     added = [pack_files(files), *([install] if install and install not in commands else [])]
@@ -159,24 +159,24 @@ def _join_files(build: dict[str, Any], files: Mapping[str, File], install: str) 
 
 def _leave_out_secrets(spec: dict[str, Any]) -> Iterator[str]:
     for name, trigger in spec.get("triggers", {}).items():
-        yield from _drop(f"spec.triggers.{name}", trigger, _PRIVATE_TRIGGER)
-        yield from _cut_account(f"spec.triggers.{name}", trigger, "url")
+        yield from _drop(f"spec.triggers.{name}", trigger, keys=_PRIVATE_TRIGGER)
+        yield from _cut_account(f"spec.triggers.{name}", trigger, key="url")
     build = spec.get("build", {})
-    yield from _cut_account("spec.build", build, "path")
+    yield from _cut_account("spec.build", build, key="path")
     entry = build.get("codeEntryAttributes", {})
     headers = entry.get("headers", {})
-    yield from _drop("spec.build.codeEntryAttributes", entry, _PRIVATE_ENTRY)
+    yield from _drop("spec.build.codeEntryAttributes", entry, keys=_PRIVATE_ENTRY)
     private = [name for name in headers if _PRIVATE_HEADER.search(name)]
-    yield from _drop("spec.build.codeEntryAttributes.headers", headers, private)
+    yield from _drop("spec.build.codeEntryAttributes.headers", headers, keys=private)
 
 
-def _drop(path: str, owner: dict[str, Any], keys: Iterable[str]) -> Iterator[str]:
+def _drop(path: str, owner: dict[str, Any], *, keys: Iterable[str]) -> Iterator[str]:
     for key in keys:
         if owner.pop(key, ""):
             yield f"{path}.{key}: left out; {_GIVE_AGAIN}"
 
 
-def _cut_account(path: str, owner: dict[str, Any], key: str) -> Iterator[str]:
+def _cut_account(path: str, owner: dict[str, Any], *, key: str) -> Iterator[str]:
     """Take out of an address who asks; a name alone stays, but for the web's, where it may be a token."""
     url = owner.get(key, "")
     found = _ACCOUNT.match(url)

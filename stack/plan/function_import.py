@@ -157,7 +157,7 @@ def _find_place(function: dict[str, Any], document: str) -> str:
 
 def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: bool, handler: str) -> Imported:
     rest, unknown = drop_unknown(FunctionConfig, given)
-    config = parse_model(FunctionConfig, rest, document)
+    config = parse_model(FunctionConfig, rest, name=document)
     name = _choose_name(name or config.metadata.name, document)
     if not handler:
         _require_code(config.spec, document)
@@ -165,11 +165,11 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     content["metadata"] = {**content.get("metadata", {}), "name": name}
     spec = content.setdefault("spec", {})
     runtime = find_runtime(config.spec.runtime)
-    packed = _take_files(spec, handler, runtime)
+    packed = _take_files(spec, handler, runtime=runtime)
     left_out = dict(_leave_out(packed))
     files = {path: file for path, file in packed.items() if path not in left_out}
     if source := config.spec.build.source:
-        handler = spec.get("handler") or handler or _choose_handler(spec, source, files, runtime)
+        handler = spec.get("handler") or handler or _choose_handler(spec, source, others=files, runtime=runtime)
         files.setdefault(runtime.list_sources(handler)[0], File(source))
     _clean(content, has_source=bool(source))
     notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
@@ -189,7 +189,7 @@ def _require_code(spec: Spec, document: str) -> None:
         raise ConfigError([f"{document}: spec.build.functionSourceCode: {problem}"])
 
 
-def _choose_handler(spec: dict[str, Any], source: bytes, others: Iterable[str], runtime: Runtime) -> str:
+def _choose_handler(spec: dict[str, Any], source: bytes, *, others: Iterable[str], runtime: Runtime) -> str:
     """Return the handler of a source, and write it down unless the source says it where it will be found."""
     named = find_handler(source.decode(errors="replace"), runtime.name)
     # A block counts in a file of the top folder that is no test, and is certain to be found only if there is no other.
@@ -209,7 +209,7 @@ def _choose_name(name: str, document: str) -> str:
     return name
 
 
-def _take_files(spec: dict[str, Any], handler: str, runtime: Runtime) -> dict[str, File]:
+def _take_files(spec: dict[str, Any], handler: str, *, runtime: Runtime) -> dict[str, File]:
     """Take an export's other files out of the build's instructions, and what goes without saying here."""
     build = spec.get("build", {})
     directives = build.get("directives", {})

@@ -49,7 +49,7 @@ def check_grafana(settings: Settings, base_images: BaseImages) -> None:
 def login_files(key: SecretContent) -> Mapping[str, bytes]:
     """Return the files of LOGIN_FOLDER, by name: the password of its user, and of the store's."""
     return {
-        _PASSWORD: derive(key, _LABEL, _PASSWORD).hex().encode(),
+        _PASSWORD: derive(key, _LABEL, name=_PASSWORD).hex().encode(),
         _STORE_PASSWORD: derive_password(key).encode(),
     }
 
@@ -142,7 +142,7 @@ def _describe_readings() -> dict[str, Any]:
         ),
         _describe_panel("Last values", {"": f"last_over_time({chosen}[1d])"}, kind="bargauge", width=24, instant=True),
     ]
-    return _describe_dashboard("Readings", panels, [variable])
+    return _describe_dashboard("Readings", panels, variables=[variable])
 
 
 def _describe_stack() -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _describe_panel(
 
 
 def _describe_dashboard(
-    title: str, panels: Sequence[dict[str, Any]], variables: Sequence[dict[str, Any]] = ()
+    title: str, panels: Sequence[dict[str, Any]], *, variables: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     left = top = height = 0
     for number, panel in enumerate(panels, 1):

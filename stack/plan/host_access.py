@@ -49,7 +49,7 @@ def find_host_access(function: Function, settings: Settings) -> tuple[Problem, .
         *(() if allow.root else _find_root(spec.security_context, spec.build)),
         *_find_builds(spec.build, allow),
         *_find_code(function, allow),
-        *_find_image(function.name, spec.build, settings),
+        *_find_image(function.name, spec.build, settings=settings),
     )
     return tuple(Problem(("spec", *one.path), one.text) for one in found)
 
@@ -63,7 +63,7 @@ def _find_paths(spec: Spec, allow: Allow) -> Iterator[Problem]:
             elif above := next((one for one in allow.host_paths if path != one and is_within(path, one)), None):
                 yield Problem(at, f"{path} lies below {above}, which is allowed; mount {above}, and use what is in it")
             elif path not in allow.host_paths:
-                yield _refuse(at, f"{path} of this machine", f"allow: {{host_paths: [{path}]}}")
+                yield _refuse(at, f"{path} of this machine", line=f"allow: {{host_paths: [{path}]}}")
 
 
 def _find_devices(spec: Spec, allow: Allow) -> Iterator[Problem]:
@@ -72,9 +72,9 @@ def _find_devices(spec: Spec, allow: Allow) -> Iterator[Problem]:
         if climbs(device):
             yield Problem(at, f"should be a path without '..', not {device!r}")
         elif (clean_path(device) if device.startswith("/") else device) not in allow.devices:
-            yield _refuse(at, f"the device {device} of this machine", f"allow: {{devices: [{device}]}}")
+            yield _refuse(at, f"the device {device} of this machine", line=f"allow: {{devices: [{device}]}}")
     if spec.resources.has_gpus and GPU not in allow.devices:
-        yield _refuse(("resources", "limits", GPU), "the GPUs of this machine", f"allow: {{devices: [{GPU}]}}")
+        yield _refuse(("resources", "limits", GPU), "the GPUs of this machine", line=f"allow: {{devices: [{GPU}]}}")
 
 
 def _find_root(security: SecurityContext, build: Build) -> Iterator[Problem]:
@@ -85,7 +85,7 @@ def _find_root(security: SecurityContext, build: Build) -> Iterator[Problem]:
     }
     for key, number in pairs.items():
         if number == 0:
-            yield _refuse(("securityContext", key), "root", _ROOT)
+            yield _refuse(("securityContext", key), "root", line=_ROOT)
     for number, line in enumerate(split_commands(build)[1]):
         if line.kind.upper() == _USER and read_user(line.value) is None:
             at = ("build", "directives", "postCopy", str(number))
@@ -104,7 +104,7 @@ def read_user(text: str) -> str | None:
 
 def _find_builds(build: Build, allow: Allow) -> Iterator[Problem]:
     for flag in () if allow.host_network_builds else find_host_flags(build.flags):
-        yield _refuse(("build", "flags"), f"{flag}: this machine's network in a build", _BUILDS)
+        yield _refuse(("build", "flags"), f"{flag}: this machine's network in a build", line=_BUILDS)
     for line in (line for part in split_commands(build) for line in part):
         kind = line.kind.upper()
         at = ("build", "commands" if build.commands else "directives")
@@ -113,7 +113,7 @@ def _find_builds(build: Build, allow: Allow) -> Iterator[Problem]:
             yield Problem(at, f"{text} it with \\, or write another command")
         if kind == "ADD" and not allow.host_network_builds and _REMOTE.search(line.value):
             what = f"ADD {line.value:.60}: what Docker itself fetches, by this machine's network"
-            yield _refuse(at, f"{what} (RUN with curl or git needs none)", _BUILDS)
+            yield _refuse(at, f"{what} (RUN with curl or git needs none)", line=_BUILDS)
 
 
 def _find_code(function: Function, allow: Allow) -> Iterator[Problem]:
@@ -129,7 +129,7 @@ def _find_code(function: Function, allow: Allow) -> Iterator[Problem]:
         yield Problem(("build", "path"), text)
     elif path.startswith(("/", "~")):
         what = f"code from {path}, which is not below {FOLDER}/"
-        yield _refuse(("build", "path"), what, f"allow: {{host_paths: [{path}]}}")
+        yield _refuse(("build", "path"), what, line=f"allow: {{host_paths: [{path}]}}")
 
 
 def _find_local_address(function: Function) -> str:
@@ -150,7 +150,7 @@ def climbs_out(folder: str, path: str) -> bool:
     return place == FOLDER or not place.startswith(f"{FOLDER}/")
 
 
-def _find_image(name: str, build: Build, settings: Settings) -> Iterator[Problem]:
+def _find_image(name: str, build: Build, *, settings: Settings) -> Iterator[Problem]:
     """Find an image's name that is something else's: Tidegate's own programs, a base, or another function."""
     if not build.image:
         return
@@ -170,5 +170,5 @@ def _shorten(repository: str) -> str:
     return repository.removeprefix("library/")
 
 
-def _refuse(at: Sequence[str], what: str, line: str) -> Problem:
+def _refuse(at: Sequence[str], what: str, *, line: str) -> Problem:
     return Problem(tuple(at), f"asks for {what}, which {FILE} does not allow; add to {FILE}: {line}")

@@ -108,17 +108,17 @@ def _list_given(text: str) -> tuple[str, ...]:
 
 def python_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the processor is built on."""
-    return _base(settings.images.python, settings, base_images)
+    return _base(settings.images.python, settings, base_images=base_images)
 
 
 def node_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that has Node.js, or that its packages are installed on."""
-    return _base(settings.images.node, settings, base_images)
+    return _base(settings.images.node, settings, base_images=base_images)
 
 
 def rabbitmq_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the broker is, or is built on."""
-    return _base(settings.images.rabbitmq, settings, base_images)
+    return _base(settings.images.rabbitmq, settings, base_images=base_images)
 
 
 def split_reference(name: str) -> tuple[str, str]:
@@ -135,35 +135,35 @@ def find_registry(name: str) -> str:
 
 def haproxy_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the gateway is, or is built on."""
-    return _base(settings.images.haproxy, settings, base_images)
+    return _base(settings.images.haproxy, settings, base_images=base_images)
 
 
 def store_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the store of readings is, or is built on."""
-    return _base(settings.images.victoria_metrics, settings, base_images)
+    return _base(settings.images.victoria_metrics, settings, base_images=base_images)
 
 
 def vmalert_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that vmalert is, or is built on."""
-    return _base(settings.images.vmalert, settings, base_images)
+    return _base(settings.images.vmalert, settings, base_images=base_images)
 
 
 def alertmanager_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that Alertmanager is, or is built on."""
-    return _base(settings.images.alertmanager, settings, base_images)
+    return _base(settings.images.alertmanager, settings, base_images=base_images)
 
 
 def registry_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that a Swarm's registry is, or is built on."""
-    return _base(settings.images.registry_server, settings, base_images)
+    return _base(settings.images.registry_server, settings, base_images=base_images)
 
 
 def grafana_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that Grafana is, which is always pulled."""
-    return _base(settings.images.grafana, settings, base_images)
+    return _base(settings.images.grafana, settings, base_images=base_images)
 
 
-def _base(name: str, settings: Settings, base_images: BaseImages) -> str:
+def _base(name: str, settings: Settings, *, base_images: BaseImages) -> str:
     return (
         f"{settings.images.mirror}{name}"
         if base_images.is_registry

@@ -42,7 +42,7 @@ class Counters:
             self.failures + other.failures,
             self.retried + other.retried,
             self.dead + other.dead,
-            _combine(self.buckets, other.buckets, 1),
+            _combine(self.buckets, other.buckets, sign=1),
             self.seconds + other.seconds,
         )
 
@@ -52,7 +52,7 @@ class Counters:
             self.failures - other.failures,
             self.retried - other.retried,
             self.dead - other.dead,
-            _combine(self.buckets, other.buckets, -1),
+            _combine(self.buckets, other.buckets, sign=-1),
             self.seconds - other.seconds,
         )
 
@@ -139,7 +139,7 @@ def _read_samples(text: str) -> Iterator[tuple[str, Sample]]:
 Buckets = Sequence[tuple[float, float]]
 
 
-def _combine(some: Buckets, others: Buckets, sign: int) -> tuple[tuple[float, float], ...]:
+def _combine(some: Buckets, others: Buckets, *, sign: int) -> tuple[tuple[float, float], ...]:
     """Add or take away histograms, which have the same bounds unless one is empty."""
     known = dict(others)
     bounds = [bound for bound, _ in some] or [bound for bound, _ in others]

@@ -111,7 +111,7 @@ def render_cloud_config(template: str) -> str:
 
 def _plan_packages(machine: Machine, source: Source) -> tuple[Step, ...]:
     if machine.has_docker:
-        return _install_mmdebstrap(machine), _install_docker(machine, (), "it is there already")
+        return _install_mmdebstrap(machine), _install_docker(machine, (), origin="it is there already")
     return _plan_docker(machine) if source is Source.DOCKER else _plan_distro(machine)
 
 
@@ -143,7 +143,7 @@ def _plan_docker(machine: Machine) -> tuple[Step, ...]:
         # Not before now: what was there stays until its successor can be fetched.
         _remove_packages(machine, CONFLICTS),
         _install_mmdebstrap(machine),
-        _install_docker(machine, PACKAGES, "from Docker's own repository"),
+        _install_docker(machine, PACKAGES, origin="from Docker's own repository"),
     )
 
 
@@ -157,11 +157,11 @@ def _plan_distro(machine: Machine) -> tuple[Step, ...]:
     return (
         _remove_packages(machine, PACKAGES),
         _install_mmdebstrap(machine),
-        _install_docker(machine, release.packages, f"from {release}'s own archive"),
+        _install_docker(machine, release.packages, origin=f"from {release}'s own archive"),
     )
 
 
-def _install_docker(machine: Machine, packages: tuple[str, ...], origin: str) -> Step:
+def _install_docker(machine: Machine, packages: tuple[str, ...], *, origin: str) -> Step:
     apparmor = ("apparmor",) if machine.has_apparmor else ()
     return Step(
         "install Docker Engine, Compose and Buildx",
@@ -205,15 +205,15 @@ def _plan_engine(machine: Machine) -> tuple[Step, ...]:
     command = _as_root(machine, "setsid", "--fork", "sh", "-c", f"exec dockerd </dev/null >>{LOG} 2>&1")
     diagnosis = _as_root(machine, "tail", "-n", "20", str(LOG))
     return (
-        _forget_pid(machine, PurePosixPath("/var/run/docker.pid"), "dockerd"),
-        _forget_pid(machine, PurePosixPath("/var/run/docker/containerd/containerd.pid"), "containerd"),
+        _forget_pid(machine, PurePosixPath("/var/run/docker.pid"), program="dockerd"),
+        _forget_pid(machine, PurePosixPath("/var/run/docker/containerd/containerd.pid"), program="containerd"),
         Step(
             "start Docker Engine", f"{reason}; without systemd", EngineRuns(), (command,), wait=60, diagnosis=diagnosis
         ),
     )
 
 
-def _forget_pid(machine: Machine, path: PurePosixPath, program: str) -> Step:
+def _forget_pid(machine: Machine, path: PurePosixPath, *, program: str) -> Step:
     """A killed engine leaves its pid file, and if another process has that pid by now the engine does not start."""
     return Step(
         f"remove a pid file that a killed {program} left",

@@ -48,7 +48,7 @@ def plan_recorder(settings: Settings, image: str, *, is_urgent: bool = False) ->
             "triggers": {name: _describe_trigger(name, rules) for name, rules in _group(settings.data).items()},
         },
     }
-    config = parse_model(FunctionConfig, document, "stack.yaml: data")
+    config = parse_model(FunctionConfig, document, name="stack.yaml: data")
     return plan_function(Function(NAME, f"functions/{NAME}", config, ()), settings)
 
 
@@ -60,7 +60,7 @@ def write_rules(data: Data, *, is_urgent: bool = False) -> str:
 
 
 def name_series(
-    data: Data, exchange: str, key: str, headers: Mapping[str, str] = MappingProxyType({})
+    data: Data, exchange: str, *, key: str, headers: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each metric that is kept of what is sent to an exchange with a key, and those labels that are known.
 

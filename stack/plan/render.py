@@ -132,7 +132,7 @@ def _render_gateway(inputs: Inputs) -> Files:
 
 def _render_rules(inputs: Inputs) -> Files:
     is_watched = inputs.settings.notify.is_about_stack
-    own = render_stack_rules(inputs.settings, inputs.services, inputs.alerts) if is_watched else {}
+    own = render_stack_rules(inputs.settings, inputs.services, others=inputs.alerts) if is_watched else {}
     return {**alert.render_rules(inputs.alerts, inputs.settings), **own}
 
 
@@ -221,7 +221,7 @@ def render_compose(inputs: Inputs) -> bytes:
     )
     path = name_stack_file(settings)
     if settings.is_swarm:
-        context |= describe_swarm(inputs, render_broker(inputs), _render_gateway(inputs), MOUNTED)
+        context |= describe_swarm(inputs, render_broker(inputs), gateway=_render_gateway(inputs), mounted=MOUNTED)
     # Twice, since each service has a digest of itself among its labels.
     return fill(path, context | {"definitions": digest_services(fill(path, context))})
 
@@ -269,7 +269,9 @@ def render_broker(inputs: Inputs) -> Files:
         "nodes": list_nodes(inputs.settings),
         "is_guest": inputs.accounts.current.is_guest,
         "foundation": describe_base_image(inputs.accounts.key, inputs.settings.broker.nodes).rstrip(),
-        "accounts": describe_accounts(inputs.accounts, [one.plan for one in deployed], inputs.settings).rstrip(),
+        "accounts": describe_accounts(
+            inputs.accounts, [one.plan for one in deployed], settings=inputs.settings
+        ).rstrip(),
         "topology": topology(declared, is_replicated=inputs.settings.broker.nodes > 1).rstrip(),
         "policies": policies(inputs.settings).rstrip(),
         "has_deprecated_features": inputs.base_images.is_registry or inputs.base_images.archive.has_deprecated_features,
@@ -277,7 +279,9 @@ def render_broker(inputs: Inputs) -> Files:
     files = {path: fill(path, context) for path in (*_MOUNTED, ACCOUNTS, _TOPOLOGY)}
     if inputs.settings.bridge:
         exchanges = {one.exchange: one.is_durable_exchange for one in declared}
-        text = bridge.render_bridges(inputs.settings, inputs.accounts.key, inputs.bridge_accounts, exchanges=exchanges)
+        text = bridge.render_bridges(
+            inputs.settings, inputs.accounts.key, contents=inputs.bridge_accounts, exchanges=exchanges
+        )
         files[_BRIDGES] = text.encode()
     return files
 

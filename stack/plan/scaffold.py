@@ -17,13 +17,13 @@ SCAFFOLDS = {kind.scaffold.template: kind.scaffold for kind in KINDS.values()}
 TRIGGERS = tuple(SCAFFOLDS)
 
 
-def plan_scaffold(name: str, trigger: str, runtime: str = PYTHON) -> dict[str, bytes]:
+def plan_scaffold(name: str, trigger: str, *, runtime: str = PYTHON) -> dict[str, bytes]:
     """Return the files of a new function, by their names."""
     files = ("function.yaml", *RUNTIMES[runtime].scaffold)
     return {file: fill(f"new-function/{trigger}/{file}", {"name": name, "runtime": runtime}) for file in files}
 
 
-def next_steps(name: str, trigger: str, test: str) -> tuple[tuple[str, str], ...]:
+def next_steps(name: str, trigger: str, *, test: str) -> tuple[tuple[str, str], ...]:
     """Return what to type after a function was made: each a command, and what it does; `test` runs its test."""
     event = SCAFFOLDS[trigger].event.format(name=name)
     return (
@@ -49,7 +49,7 @@ def render_template(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
     problems = [*_evaluate_all(actions, values), *("an action has no end" for text in texts if "{{" in text)]
     if problems:
         raise ConfigError([f"template: {problem}" for problem in dict.fromkeys(problems)])
-    return parse_mapping("".join(_join(texts, actions, values)), "template")
+    return parse_mapping("".join(_join(texts, actions, values=values)), "template")
 
 
 def _evaluate_all(actions: list[str], values: Mapping[str, Any]) -> Iterator[str]:
@@ -61,7 +61,7 @@ def _evaluate_all(actions: list[str], values: Mapping[str, Any]) -> Iterator[str
             yield f"{{{{{action}}}}}: {error.args[0]}"
 
 
-def _join(texts: list[str], actions: list[str], values: Mapping[str, Any]) -> Iterator[str]:
+def _join(texts: list[str], actions: list[str], *, values: Mapping[str, Any]) -> Iterator[str]:
     """Yield texts and values in turn; a hyphen at an end of an action takes the white space there, as in Go."""
     is_trimmed = False
     for text, action in zip(texts, [*actions, ""], strict=True):

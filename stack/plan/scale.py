@@ -126,7 +126,7 @@ def read_targets(config: FunctionConfig) -> Targets:
     )
 
 
-def ask_for(load: Load, targets: Targets, limits: Limits) -> int:
+def ask_for(load: Load, targets: Targets, *, limits: Limits) -> int:
     """Return how many containers a load asks for."""
     shares = [load.messages / targets.queue_length, load.requests / targets.requests]
     if targets.message_rate:
@@ -140,7 +140,7 @@ def decide(current: int, load: Load, policy: Policy, *, now: float, memory: Memo
     Who has only begun to look does not know what was asked for before, and takes none away yet.
     """
     targets, limits = policy.targets, policy.limits
-    asked = ask_for(load, targets, limits)
+    asked = ask_for(load, targets, limits=limits)
     longest = max(targets.cool_down, targets.inactivity)
     requests = (*(one for one in memory.requests if now - one.time < longest), ReplicaRequest(now, asked))
     kept = min(current, _need(requests, targets, now=now, since=memory.since, current=current))

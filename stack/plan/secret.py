@@ -134,7 +134,7 @@ def find_wants(plan: FunctionPlan) -> tuple[SecretRequirement, ...]:
 def find_mounts(plan: FunctionPlan, vault: Vault) -> tuple[Mount, ...]:
     """List the files that a function's container has of the secrets that there are."""
     known = vault.contents_for(plan.name)
-    mounts = {mount for want in find_wants(plan) for mount in _mount(plan, want, known)}
+    mounts = {mount for want in find_wants(plan) for mount in _mount(plan, want, known=known)}
     return tuple(sorted(mounts, key=lambda mount: (mount.target, mount.secret)))
 
 
@@ -191,7 +191,7 @@ def _wants_of_volumes(plan: FunctionPlan) -> Iterator[SecretRequirement]:
                 yield SecretRequirement(path, source.secret_name, key, source.optional, volume=source, folder=folder)
 
 
-def _mount(plan: FunctionPlan, want: SecretRequirement, known: Iterable[SecretRef]) -> Iterator[Mount]:
+def _mount(plan: FunctionPlan, want: SecretRequirement, *, known: Iterable[SecretRef]) -> Iterator[Mount]:
     for ref in want.find(known):
         function = plan.name if ref.name == BROKER_SECRET.name else ""
         paths = [str(ref)]

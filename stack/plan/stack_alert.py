@@ -50,13 +50,13 @@ _NOTICE = 14 * 86400
 
 
 def render_stack_rules(
-    settings: Settings, services: Sequence[Service], others: Sequence[Alert] = ()
+    settings: Settings, services: Sequence[Service], *, others: Sequence[Alert] = ()
 ) -> dict[str, bytes]:
     """Render the rules about functions, broker, gateway, disk and devices; another alert of a name is in its place."""
     alerts = [*list_stack_alerts(settings, services), *_list_device_alerts(settings)]
     taken = {one.name for one in others}
     groups = [_describe_devices()] if settings.data.is_kept and DEVICE not in taken else []
-    return write_groups(RULES, [one for one in alerts if one.name not in taken], settings, groups)
+    return write_groups(RULES, [one for one in alerts if one.name not in taken], settings=settings, more=groups)
 
 
 def list_stack_alerts(settings: Settings, services: Sequence[Service]) -> list[Alert]:
@@ -82,14 +82,14 @@ def _is_expected(service: Service) -> bool:
     return service.is_deployed and service.replicas > 0 and not sleeps
 
 
-def _make(name: str, expr: str, text: str, *, severity: Severity = Severity.WARNING, seconds: int = 0) -> Alert:
+def _make(name: str, expr: str, *, text: str, severity: Severity = Severity.WARNING, seconds: int = 0) -> Alert:
     config = AlertConfig.model_validate(
         {"expr": expr, "text": text, "severity": severity, "for": f"{seconds}s", "every": _EVERY}
     )
     return Alert(PREFIX + name, config)
 
 
-def _add_start(expr: str, settings: Settings, seconds: int = 0) -> str:
+def _add_start(expr: str, settings: Settings, *, seconds: int = 0) -> str:
     """Write a query that has no result until the store has run for a minute: what started with it may still start.
 
     `seconds` is how far back the query looks: what was before that minute counts for nothing.
@@ -103,7 +103,7 @@ def _describe_missing(names: Sequence[str], settings: Settings) -> Alert:
     answering = f'max(up{{job="{OWN_JOBS}functions"}}) by (function) == 1'
     text = "No container of {function} answers; `invoke status` says why."
     expr = f"union({expected}) unless on (function) ({answering})"
-    return _make("function-down", _add_start(expr, settings), text, severity=Severity.CRITICAL, seconds=60)
+    return _make("function-down", _add_start(expr, settings), text=text, severity=Severity.CRITICAL, seconds=60)
 
 
 def _list_certificate_alerts(services: Sequence[Service]) -> Iterator[Alert]:
@@ -121,7 +121,7 @@ def _list_certificate_alerts(services: Sequence[Service]) -> Iterator[Alert]:
         )
         text = "A certificate of {function}, trigger {trigger}, ends in {{ $value | humanizeDuration }}."
         text = text.replace("{function}", "{{ $labels.function }}").replace("{trigger}", "{{ $labels.trigger }}")
-        yield _make("certificate-ends", f"union({known}) - time() < {_NOTICE}", text)
+        yield _make("certificate-ends", f"union({known}) - time() < {_NOTICE}", text=text)
 
 
 def _find_end(attributes: TlsAttributes) -> float:
@@ -139,19 +139,19 @@ def _list_function_alerts() -> Iterator[Alert]:
     yield _make(
         "function-failing",
         f"100 * ({failures}) / ({events} >= 5) > 50",
-        "{value} per cent of the events of {function} failed within 5 minutes; `invoke logs {function}` says why.",
+        text="{value} per cent of the events of {function} failed within 5 minutes; `invoke logs {function}` says why.",
     )
     yield _make(
         "function-stuck",
         "max(nuclio_processor_stuck_workers) by (function) > 0",
-        "Workers of {function} are at one event for more than a minute: {value}.",
+        text="Workers of {function} are at one event for more than a minute: {value}.",
         seconds=60,
     )
     restarts = "sum(increase(nuclio_processor_worker_restarts_total[10m])) by (function) > 5"
     yield _make(
         "restart-loop",
         f"({restarts}) or (max(changes({START}[10m])) by (function) > 2)",
-        "{function} was started {value} times within 10 minutes; `invoke logs {function}` says why.",
+        text="{function} was started {value} times within 10 minutes; `invoke logs {function}` says why.",
     )
 
 
@@ -159,11 +159,11 @@ def _list_broker_alerts(settings: Settings) -> Iterator[Alert]:
     down = f'up{{job=~"{OWN_JOBS}(broker|gateway)"}} == 0'
     text = "{part} does not answer; `invoke status` says how it is."
     expr = f'label_replace(max({down}) by (job), "part", "$1", "job", "{OWN_JOBS}(.*)")'
-    yield _make("part-down", _add_start(expr, settings), text, severity=Severity.CRITICAL, seconds=60)
+    yield _make("part-down", _add_start(expr, settings), text=text, severity=Severity.CRITICAL, seconds=60)
     yield _make(
         "broker-alarm",
         'label_copy({__name__=~"rabbitmq_alarms_.+"}, "__name__", "alarm") == 1',
-        "RabbitMQ takes no messages, or soon will not: {alarm}.",
+        text="RabbitMQ takes no messages, or soon will not: {alarm}.",
         severity=Severity.CRITICAL,
     )
     aside = json.dumps(f"{_ASIDE}|{escape_pattern(BRIDGE)}.*" if settings.bridge else _ASIDE)
@@ -172,14 +172,14 @@ def _list_broker_alerts(settings: Settings) -> Iterator[Alert]:
     yield _make(
         "dead-letters",
         f"{messages % f'queue=~{dead}'} > 0",
-        "Dead letters lie in {queue}: {value}; `invoke dead-letters` shows, replays and discards them.",
+        text="Dead letters lie in {queue}: {value}; `invoke dead-letters` shows, replays and discards them.",
     )
     growth = f"max(delta(rabbitmq_detailed_queue_messages{{queue!~{aside}}}[10m])) by (queue) > 0"
     consumers = "max(rabbitmq_detailed_queue_consumers) by (queue) == 0"
     yield _make(
         "queue-grows",
         f"({messages % f'queue!~{aside}'} > {_WAITING}) and on (queue) ({consumers}) and on (queue) ({growth})",
-        "{queue} grows, and has no consumer: {value} messages.",
+        text="{queue} grows, and has no consumer: {value} messages.",
         seconds=120,
     )
 
@@ -199,13 +199,13 @@ def _list_bridge_alerts(settings: Settings) -> Iterator[Alert]:
     yield _make(
         "bridge-down",
         named % stopped,
-        "Nothing goes over the bridge {bridge}, and waits; `invoke status` says why.",
+        text="Nothing goes over the bridge {bridge}, and waits; `invoke status` says why.",
         seconds=_BRIDGE_DOWN,
     )
     yield _make(
         "bridge-late",
         named % waiting,
-        "The bridge {bridge} lags for a quarter of an hour: {value} messages wait.",
+        text="The bridge {bridge} lags for a quarter of an hour: {value} messages wait.",
         seconds=_BRIDGE_LATE,
     )
     # RabbitMQ counts them of all its quorum queues together.
@@ -215,7 +215,8 @@ def _list_bridge_alerts(settings: Settings) -> Iterator[Alert]:
     yield _make(
         "bridge-lost",
         named % f"((({waiting}) or ({stopped})) >= bool 0) * on () group_left () ({gone}) > 0",
-        "Messages of the bridge {bridge}, or of another queue, waited too long or had no room, and are lost: {value}.",
+        text="Messages of the bridge {bridge}, or of another queue, waited too long or had no room, and are lost: "
+        "{value}.",
     )
     if count := sum(len(name_shovels(one)) for one in settings.bridge):
         yield _describe_shovels(count, span)
@@ -228,7 +229,7 @@ def _describe_shovels(count: int, span: str) -> Alert:
     return _make(
         "bridges-stopped",
         f"ceil({count} - ({running} / {looks}) - 0.5) > 0",
-        "Over {value} of the ways to and from other places nothing goes; `invoke status` says why.",
+        text="Over {value} of the ways to and from other places nothing goes; `invoke status` says why.",
         seconds=_BRIDGE_DOWN,
     )
 
@@ -241,8 +242,8 @@ def _describe_errors(settings: Settings) -> Alert:
     errors = f"label_move(max(increase(vmalert_%s_rules_errors_total[{_FAILS}s])) by (%s) > 0, %s, %s)"
     names = {"alerting": "alertname", "recording": "recording"}
     queries = [errors % (kind, name, json.dumps(name), '"rule"') for kind, name in names.items()]
-    expr = _add_start(" or ".join(queries), settings, _FAILS)
-    return _make("rule-failing", expr, "{rule} cannot be calculated; `invoke alerts` says why.")
+    expr = _add_start(" or ".join(queries), settings, seconds=_FAILS)
+    return _make("rule-failing", expr, text="{rule} cannot be calculated; `invoke alerts` says why.")
 
 
 def _describe_disk(settings: Settings) -> Alert:
@@ -250,7 +251,7 @@ def _describe_disk(settings: Settings) -> Alert:
     return _make(
         "disk",
         f"min(rabbitmq_disk_space_available_bytes) < {least}",
-        "The disk has {{ $value | humanize1024 }}B left; readings stop at " + settings.data.disk_free + "B.",
+        text="The disk has {{ $value | humanize1024 }}B left; readings stop at " + settings.data.disk_free + "B.",
         severity=Severity.CRITICAL,
         seconds=60,
     )

@@ -40,7 +40,7 @@ def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
 
 def find_base_image(plan: FunctionPlan, inputs: Inputs) -> BaseImage:
     """Return what a function's image stands on."""
-    return lay_base_image(plan.function.config, inputs.settings, inputs.base_images)
+    return lay_base_image(plan.function.config, inputs.settings, base_images=inputs.base_images)
 
 
 def processor_image(inputs: Inputs, base: str = "") -> str:

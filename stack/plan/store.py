@@ -55,12 +55,12 @@ def check_store(settings: Settings, base_images: BaseImages) -> None:
 
 def derive_password(key: SecretContent) -> str:
     """Return the password of the store's one account."""
-    return derive(key, _LABEL, PASSWORD).hex()
+    return derive(key, _LABEL, name=PASSWORD).hex()
 
 
 def derive_delete_key(key: SecretContent) -> str:
     """Return what a request has to know that deletes."""
-    return derive(key, _LABEL, _DELETE_KEY).hex()
+    return derive(key, _LABEL, name=_DELETE_KEY).hex()
 
 
 def login_files(key: SecretContent) -> Mapping[str, bytes]:

@@ -77,7 +77,7 @@ class SwarmFile:
 
 
 def describe_swarm(
-    inputs: Inputs, broker: Mapping[str, bytes], gateway: Mapping[str, bytes], mounted: str
+    inputs: Inputs, broker: Mapping[str, bytes], *, gateway: Mapping[str, bytes], mounted: str
 ) -> dict[str, Any]:
     """Return what the template of the stack file needs that that of Compose does not.
 
@@ -201,10 +201,10 @@ def _describe_limits(service: Service) -> str:
 
 
 def select_services(
-    document: Mapping[str, Any], scales: Mapping[str, int], images: Mapping[str, str], folder: Path
+    document: Mapping[str, Any], scales: Mapping[str, int], *, images: Mapping[str, str], folder: Path
 ) -> dict[str, Any]:
     """Return a stack file of some services: with as many containers of each, images by digest, and whole paths."""
-    chosen = {name: _pin(document["services"][name], scales[name], images) for name in scales}
+    chosen = {name: _pin(document["services"][name], scales[name], images=images) for name in scales}
     used = {one["source"] for service in chosen.values() for kind in _KINDS for one in service.get(kind, ())}
     files = {
         kind: {key: {"file": str(folder / one["file"])} for key, one in (document[kind] or {}).items() if key in used}
@@ -213,7 +213,7 @@ def select_services(
     return {**document, "services": chosen, **files}
 
 
-def _pin(service: Mapping[str, Any], replicas: int, images: Mapping[str, str]) -> dict[str, Any]:
+def _pin(service: Mapping[str, Any], replicas: int, *, images: Mapping[str, str]) -> dict[str, Any]:
     deploy = service["deploy"] | ({"replicas": replicas} if service["deploy"]["mode"] == "replicated" else {})
     return {**service, "image": images[service["image"]], "deploy": deploy}
 

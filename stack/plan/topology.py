@@ -92,7 +92,9 @@ class BrokerFacts(BaseModel):
     bindings: Sequence[BindingFacts] = ()
 
 
-def draw_topology(members: Sequence[Member], broker: BrokerFacts, mentions: Mapping[str, Collection[str]]) -> Topology:
+def draw_topology(
+    members: Sequence[Member], broker: BrokerFacts, *, mentions: Mapping[str, Collection[str]]
+) -> Topology:
     """Put the graph together; `mentions` says which of `output_names` the code of each function names.
 
     That is looked at only of functions whose function.yaml names no outputs.
@@ -168,7 +170,7 @@ def _feed(member: Member) -> Iterator[Edge]:
     """Yield the arrows that lead to a function."""
     for key, trigger in member.triggers.items():
         if not trigger.disabled:
-            yield from starmap(Edge, pairwise(_path(member, key, trigger)))
+            yield from starmap(Edge, pairwise(_path(member, key, trigger=trigger)))
 
 
 def _send(member: Member, known: Collection[Node]) -> Iterator[Edge]:
@@ -181,7 +183,7 @@ def _send(member: Member, known: Collection[Node]) -> Iterator[Edge]:
         yield Edge(Node(FUNCTION, member.name), target)
 
 
-def _path(member: Member, key: str, trigger: Trigger) -> list[Node]:
+def _path(member: Member, key: str, *, trigger: Trigger) -> list[Node]:
     kind, end = find_kind(trigger), Node(FUNCTION, member.name)
     bound = kind.find_queue(member, key, trigger)
     if not bound or not kind.is_on_stack(trigger):

@@ -24,7 +24,7 @@ class CallerRights:
         if value is None:
             return False
         text = value if isinstance(value, str) else bytes(value).decode(errors="replace")
-        return is_proof(text, self.key, time.time())
+        return is_proof(text, self.key, now=time.time())
 
 
 EVERYONE = CallerRights()

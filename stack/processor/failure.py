@@ -17,7 +17,7 @@ _SHOWN = 500
 _NOTHING = b"None"
 
 
-def log_failure(error: BaseException, runtime: Runtime, handler: Handler, logger: Any) -> tuple[str, Failure]:
+def log_failure(error: BaseException, runtime: Runtime, *, handler: Handler, logger: Any) -> tuple[str, Failure]:
     """Log an error; return what a client is told if it may know, and what is said of the message."""
     trace = runtime.format_trace(error, handler)
     # A handler may have closed what the log is written to; the event is settled all the same.

@@ -274,14 +274,14 @@ class Invoker:
             self._end(failed=False)
             delivery.done(response)
             return
-        ended = self._conclude(delivery, response, None, sent)
+        ended = self._conclude(delivery, response, failure=None, sent=sent)
         if not self._hold(ended):
             self._wait_for(ended.outbox)
             self._tell(ended)
 
     async def _settle_async(self, delivery: Delivery, response: Response, sent: Outbox | None = None) -> None:
         """Do as `settle`, and let the user's tasks go on meanwhile."""
-        ended = self._conclude(delivery, response, None, sent)
+        ended = self._conclude(delivery, response, failure=None, sent=sent)
         if not self._hold(ended):
             await self._wait_for_async(ended.outbox)
             self._tell(ended)
@@ -301,7 +301,7 @@ class Invoker:
                     await asyncio.shield(future)
 
     def _conclude(
-        self, delivery: Delivery, response: Response, failure: Failure | None, sent: Outbox | None = None
+        self, delivery: Delivery, response: Response, *, failure: Failure | None, sent: Outbox | None = None
     ) -> Ended:
         """Note that the handler is done with an event; return what became of it. `sent` is what a batch sent."""
         if failure is None and response.is_failure:
@@ -366,7 +366,7 @@ class Invoker:
             self._give_up(delivery, response, failure)
 
     def _give_up(self, delivery: Delivery, response: Response, failure: Failure | None) -> None:
-        ended = self._conclude(delivery, response, failure)
+        ended = self._conclude(delivery, response, failure=failure)
         if not self._hold(ended):
             self._tell(ended)
 
@@ -390,7 +390,7 @@ class Invoker:
         """Log an error; return what the client gets and what is said of the message."""
         if isinstance(error, nuclio_sdk.ExceptionWithResponse):
             return respond_with(error, self._respond, self._context.logger), None
-        told, failure = log_failure(error, self._runtime, self._handler, self._context.logger)
+        told, failure = log_failure(error, self._runtime, handler=self._handler, logger=self._context.logger)
         return refuse(500, told if self._may_have(self._rights.traces) else _HIDDEN), failure
 
 

@@ -80,7 +80,7 @@ class Gauges:
     usage: ContainerUsage = field(default_factory=ContainerUsage)
 
 
-def render_metrics(function: Function, specs: Sequence[WorkerSpec], instance: str, gauges: Gauges) -> str:
+def render_metrics(function: Function, specs: Sequence[WorkerSpec], *, instance: str, gauges: Gauges) -> str:
     """Return the page of a function's figures."""
     metrics = [*_measure(function, specs, instance), *_measure_whole(function, gauges, instance)]
     return "".join(_write(metric) for metric in metrics)

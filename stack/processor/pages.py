@@ -135,7 +135,7 @@ class Reporter:
         stats = self.measure()
         recent = (stats.recent_events, stats.recent_failures)
         gauges = Gauges(stats.busy_seconds, stats.stuck_workers, *recent, self._start, read_usage())
-        text = render_metrics(function, [worker.spec for worker in self._workers], instance, gauges)
+        text = render_metrics(function, [worker.spec for worker in self._workers], instance=instance, gauges=gauges)
         return Page(200, CONTENT_TYPE, text.encode())
 
 

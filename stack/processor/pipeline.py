@@ -274,7 +274,7 @@ class Pipeline:
         """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""
         try:
             if is_late(frame):
-                future = start_sending(self._context, frame.head, frame.body, self._tell_lost)
+                future = start_sending(self._context, frame.head, content=frame.body, tell=self._tell_lost)
                 self._late.add(future)
                 future.add_done_callback(self._late.discard)
             elif is_sent_now(frame):
@@ -301,7 +301,7 @@ class Pipeline:
         number, _, *head = frame.head
         errors: list[str] = []
         try:
-            future = start_sending(self._context, head, frame.body, errors.append)
+            future = start_sending(self._context, head, content=frame.body, tell=errors.append)
         except Exception as error:
             self._respond(*describe_sent(number, type(error).__name__, str(error)))
             return

@@ -66,13 +66,13 @@ def start_process(spec: WorkerSpec, function: Function, close_others: Callable[[
         os.close(lifeline_writer)
         os.close(status_reader)
         close_others()
-        _run_child(spec, function, StatusWriter(status_writer), lifeline_reader)
+        _run_child(spec, function, status=StatusWriter(status_writer), lifeline=lifeline_reader)
     os.close(lifeline_reader)
     os.close(status_writer)
     return Process(pid, StatusReader(status_reader), lifeline_writer)
 
 
-def _run_child(spec: WorkerSpec, function: Function, status: StatusWriter, lifeline: int) -> NoReturn:
+def _run_child(spec: WorkerSpec, function: Function, *, status: StatusWriter, lifeline: int) -> NoReturn:
     """Be the process; never returns, since the frames above are the supervisor's."""
     code = 1
     try:

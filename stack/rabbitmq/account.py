@@ -26,7 +26,7 @@ _KEYS = {_USERS: "name", _PERMISSIONS: "user", _TOPICS: "user"}
 Entries = Mapping[str, Mapping[str, Any]]
 
 
-def apply_accounts(broker: Broker, before: bytes, after: bytes) -> None:
+def apply_accounts(broker: Broker, before: bytes, *, after: bytes) -> None:
     """Make the accounts of definitions that are not the same in those before, and remove those that are no more.
 
     Raises:
@@ -41,7 +41,7 @@ def apply_accounts(broker: Broker, before: bytes, after: bytes) -> None:
         broker.delete_permission(name)
 
 
-def settle_accounts(stack: "Stack", before: bytes, after: bytes) -> None:
+def settle_accounts(stack: "Stack", before: bytes, *, after: bytes) -> None:
     """Do the same where the broker runs and knows the administrator; any other reads the definitions at its start.
 
     Raises:
@@ -50,7 +50,7 @@ def settle_accounts(stack: "Stack", before: bytes, after: bytes) -> None:
     if before == after or not _is_up(stack.engine):
         return
     try:
-        apply_accounts(find_broker(stack), before, after)
+        apply_accounts(find_broker(stack), before, after=after)
     except RefusedError as error:
         if error.code != RefusedError.UNAUTHORIZED:
             raise
@@ -66,13 +66,13 @@ def temporary_account(stack: "Stack", plan: FunctionPlan) -> Iterator[None]:
         BrokerError: the broker runs, and refuses.
     """
     deployed = [one.plan(stack.settings) for one in stack.deployments.values() if one.name != plan.name]
-    with_it = describe_accounts(stack.accounts, [*deployed, plan], stack.settings).encode()
+    with_it = describe_accounts(stack.accounts, [*deployed, plan], settings=stack.settings).encode()
     with lock(stack.workspace, local_lock(plan.name), is_shared=True):
-        settle_accounts(stack, stack.rendered_accounts, with_it)
+        settle_accounts(stack, stack.rendered_accounts, after=with_it)
         try:
             yield
         finally:
-            settle_accounts(stack, with_it, stack.rendered_accounts)
+            settle_accounts(stack, with_it, after=stack.rendered_accounts)
 
 
 def _is_up(engine: Engine) -> bool:

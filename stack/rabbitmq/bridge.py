@@ -45,15 +45,15 @@ def fetch_bridges(stack: Stack, broker: Broker, *, with_oldest: bool = False) ->
     if not bridges:
         return ()
     shovels = _fetch_shovels(broker) if needs_shovels(bridges) else {}
-    states = [_fetch_bridge(broker, one, shovels) for one in bridges]
+    states = [_fetch_bridge(broker, one, shovels=shovels) for one in bridges]
     needs_log = any(one.shovels and not one.runs for one in states)
     needs_oldest = with_oldest and any(one.may_lag for one in states)
     nodes = _list_containers(stack) if needs_log or needs_oldest else []
     if needs_log:
         log = "\n".join(_read_log(stack, one) for one in nodes)
-        states = [_add_reason(one, bridge, log) for one, bridge in zip(states, bridges, strict=True)]
+        states = [_add_reason(one, bridge, log=log) for one, bridge in zip(states, bridges, strict=True)]
     if nodes and needs_oldest:
-        states = [replace(one, oldest=_look(stack, nodes[0], one)) for one in states]
+        states = [replace(one, oldest=_look(stack, nodes[0], state=one)) for one in states]
     return tuple(states)
 
 
@@ -79,7 +79,7 @@ def _read_state(shovel: Mapping[str, Any]) -> str:
     return RUNNING if state == _SLOWED else state
 
 
-def _fetch_bridge(broker: Broker, bridge: Bridge, shovels: Mapping[str, str]) -> BridgeState:
+def _fetch_bridge(broker: Broker, bridge: Bridge, *, shovels: Mapping[str, str]) -> BridgeState:
     queue = _fetch_queue(broker, name_queue(bridge.name)) if bridge.sends else {}
     return BridgeState(
         bridge.name,
@@ -108,7 +108,7 @@ def _fetch_queue(broker: Broker, name: str) -> Mapping[str, Any]:
         return {}
 
 
-def _add_reason(state: BridgeState, bridge: Bridge, log: str) -> BridgeState:
+def _add_reason(state: BridgeState, bridge: Bridge, *, log: str) -> BridgeState:
     """Add why the first shovel that does not run ended last, or waits."""
     stopped = [(name, way) for name, way in name_shovels(bridge).items() if state.shovels.get(way) != RUNNING]
     for name, way in stopped[:1]:
@@ -132,7 +132,7 @@ def _read_log(stack: Stack, container: Container) -> str:
         return ""
 
 
-def _look(stack: Stack, container: Container, state: BridgeState) -> float | None:
+def _look(stack: Stack, container: Container, *, state: BridgeState) -> float | None:
     """Return for how many seconds the oldest message waits; nothing where none does, or none that has its time.
 
     It stays where it is: to take it and give it back would put it behind others.

@@ -35,9 +35,9 @@ def check_data(stack: Stack, containers: Sequence[Container]) -> None:
     project, wanted = stack.settings.project, find_wanted_data(stack.settings, stack.base_images)
     volumes = find_volumes(project)
     if any(one.short_name != wanted.volume for one in volumes):
-        here = [one for one in volumes if holds_data(stack, one, containers)]
+        here = [one for one in volumes if holds_data(stack, one, containers=containers)]
         others = [describe(stack.workspace, one) for one in here if one.short_name != wanted.volume]
-        if problem := explain_others(project, wanted, others, has_data=len(here) > len(others)):
+        if problem := explain_others(project, wanted, others=others, has_data=len(here) > len(others)):
             raise ConflictError(problem)
     own = next((one for one in volumes if one.short_name == wanted.volume), None)
     if not own:
@@ -52,7 +52,7 @@ def find_volumes(project: str) -> list[Volume]:
     return [one for one in list_volumes(project) if one.short_name.startswith(VOLUME)]
 
 
-def holds_data(stack: Stack, volume: Volume, containers: Sequence[Container]) -> bool:
+def holds_data(stack: Stack, volume: Volume, *, containers: Sequence[Container]) -> bool:
     """Return whether anything is in a volume; where no image is here to look with, it is taken to hold data."""
     image = find_image(stack, containers)
     return not image or has_data(volume.name, image, stack.settings.project)

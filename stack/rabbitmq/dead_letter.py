@@ -94,7 +94,7 @@ def list_letters(stack: Stack, choice: Choice) -> Listing:
         letters.append(letter)
         return False
 
-    total = _do(stack, choice, note).total
+    total = _do(stack, choice, action=note).total
     return Listing(tuple(letters), total)
 
 
@@ -113,7 +113,7 @@ def replay_letters(stack: Stack, choice: Choice) -> Replay:
     def send(channel: Any, letter: Letter, properties: Any) -> bool:
         function = owners.get(letter.target) or letter.describe()["function"]
         key = function_signature_key(stack.workspace, function)
-        fresh = sign_again(properties, letter.body, letter.target, key)
+        fresh = sign_again(properties, letter.body, queue=letter.target, key=key)
         try:
             channel.basic_publish("", letter.target, letter.body, fresh, mandatory=True)
         except (UnroutableError, NackError):
@@ -121,7 +121,7 @@ def replay_letters(stack: Stack, choice: Choice) -> Replay:
             return False
         return True
 
-    return Replay(_do(stack, choice, send).taken, tuple(sorted(missing)))
+    return Replay(_do(stack, choice, action=send).taken, tuple(sorted(missing)))
 
 
 def discard_letters(stack: Stack, choice: Choice) -> int:
@@ -131,7 +131,7 @@ def discard_letters(stack: Stack, choice: Choice) -> int:
         FunctionError: there is no such function, or the letters are not those that were meant.
         BrokerError: RabbitMQ does not answer.
     """
-    return _do(stack, choice, lambda _channel, _letter, _properties: True).taken
+    return _do(stack, choice, action=lambda _channel, _letter, _properties: True).taken
 
 
 @dataclass(frozen=True)
@@ -140,16 +140,16 @@ class _Done:
     total: int
 
 
-def _do(stack: Stack, choice: Choice, action: _Action) -> _Done:
+def _do(stack: Stack, choice: Choice, *, action: _Action) -> _Done:
     with _open_channel(stack) as (broker, channel):
         channel.confirm_delivery()
         reader = _LetterReader(channel)
-        queues = _find_queues(stack, broker, choice.function)
+        queues = _find_queues(stack, broker, name=choice.function)
         try:
             if choice.through:
-                queues = _find_seen(reader, queues, choice.through)
+                queues = _find_seen(reader, queues, through=choice.through)
             total = sum(reader.count(queue) for queue in queues)
-            return _Done(_visit(reader, queues, choice, action), total)
+            return _Done(_visit(reader, queues, choice=choice, action=action), total)
         finally:
             reader.give_back()
 
@@ -170,7 +170,7 @@ def _open_channel(stack: Stack) -> Iterator[tuple[Broker, Any]]:
         raise BrokerError(f"RabbitMQ was lost: {reason}. {_KEPT} Type `invoke up`, then this again.") from error
 
 
-def _find_queues(stack: Stack, broker: Broker, name: str) -> list[str]:
+def _find_queues(stack: Stack, broker: Broker, *, name: str) -> list[str]:
     """Return the queues of dead letters that there are.
 
     Raises:
@@ -235,7 +235,7 @@ class _LetterReader:
             sleep(_PAUSE)
 
 
-def _visit(reader: _LetterReader, queues: Sequence[str], choice: Choice, action: _Action) -> int:
+def _visit(reader: _LetterReader, queues: Sequence[str], *, choice: Choice, action: _Action) -> int:
     """Do something with each chosen letter; return how many were taken off their queues."""
     numbers = count(1)
     held = (one for queue in queues for one in reader.take(queue, numbers, choice.through))
@@ -255,7 +255,7 @@ def _identify(properties: Any) -> str:
     return " ".join(str(one) for one in (properties.message_id, properties.correlation_id, properties.timestamp))
 
 
-def _find_seen(reader: _LetterReader, queues: Sequence[str], through: frozenset[str]) -> list[str]:
+def _find_seen(reader: _LetterReader, queues: Sequence[str], *, through: frozenset[str]) -> list[str]:
     """Return the queues that hold a letter that somebody has seen as the last.
 
     Raises:

@@ -98,9 +98,9 @@ def survey_broker(broker: Broker, read: Callable[[], Declared]) -> BrokerSurvey:
     """Find what differs and what is wrong; a broker that does not answer is a finding, too."""
     try:
         declared, found = fetch_beside(broker, read)
-        drift, queues = find_broker_drift(broker, declared, found), _fetch_queues(broker)
+        drift, queues = find_broker_drift(broker, declared, found=found), _fetch_queues(broker)
         messages = {str(one["name"]): int(one.get("messages") or 0) for one in queues}
-        troubles = (*_fetch_alarms(broker), *find_growing(queues), *_find_copies(broker, declared.nodes, found))
+        troubles = (*_fetch_alarms(broker), *find_growing(queues), *_find_copies(broker, declared.nodes, found=found))
         return BrokerSurvey(drift, troubles, messages)
     except RefusedError as error:
         return BrokerSurvey(problem=str(error), is_locked=error.code in DENIED)
@@ -120,7 +120,7 @@ def fetch_beside(broker: Broker, read: Callable[[], Declared]) -> tuple[Declared
         return declared, read_definitions([asked.result()])
 
 
-def find_broker_drift(broker: Broker, declared: Declared, found: Definitions) -> tuple[Difference, ...]:
+def find_broker_drift(broker: Broker, declared: Declared, *, found: Definitions) -> tuple[Difference, ...]:
     """Compare what is declared with the definitions that the broker has, and see who keeps a function from its queue.
 
     Raises:
@@ -128,7 +128,7 @@ def find_broker_drift(broker: Broker, declared: Declared, found: Definitions) ->
     """
     consumers = broker.fetch_list("/api/consumers?columns=queue.name,exclusive,channel_details.connection_name")
     occupied = find_occupations(consumers, declared.consumed)
-    drift = find_drift(declared.definitions, found, declared.taken, declared.kept_users)
+    drift = find_drift(declared.definitions, found, taken=declared.taken, kept=declared.kept_users)
     known = {one.document["name"] for one in drift if one.kind is QUEUE}
     single = find_single_copies(found) if declared.nodes > 1 else ()
     return (*drift, *(one for one in single if one.document["name"] not in known), *occupied)
@@ -139,7 +139,7 @@ def _fetch_alarms(broker: Broker) -> Iterator[Trouble]:
     yield from find_blocked(broker.fetch_list(f"/api/connections?columns={CONNECTION_COLUMNS}"))
 
 
-def _find_copies(broker: Broker, nodes: int, found: Definitions) -> Iterator[Trouble]:
+def _find_copies(broker: Broker, nodes: int, *, found: Definitions) -> Iterator[Trouble]:
     """Yield what a broker of several nodes does not keep on all of them."""
     if nodes > 1:
         yield from find_fixed_copies(found)
@@ -207,6 +207,6 @@ def _add_unrendered(stack: Stack, declared: Declared) -> Declared:
     devices = stack.registry.devices
     let_in = [devices[name] for name in sorted(list_logins(stack.workspace)) if name in devices]
     inputs = stack.inputs
-    shovels = list(list_shovels(stack.settings, inputs.accounts.key, inputs.bridge_accounts))
+    shovels = list(list_shovels(stack.settings, inputs.accounts.key, contents=inputs.bridge_accounts))
     found = read_definitions([describe_devices(stack.accounts.key, let_in), {"parameters": shovels}])
     return replace(declared, definitions=declared.definitions.join(found))

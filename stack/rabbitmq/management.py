@@ -228,11 +228,11 @@ class Broker:
         if answer.status in _GATEWAY_SAYS:
             raise BrokerError(f"RabbitMQ does not answer at {self.management_url}. {_UP}")
         if answer.status >= _BAD_REQUEST:
-            raise _refuse(method, path, answer)
+            raise _refuse(method, path, answer=answer)
         return answer.json() if answer.data else None
 
 
-def _refuse(method: str, path: str, answer: BaseHTTPResponse) -> RefusedError:
+def _refuse(method: str, path: str, *, answer: BaseHTTPResponse) -> RefusedError:
     advice = f" It may not know Tidegate's own account yet. {_UP}" if answer.status == RefusedError.UNAUTHORIZED else ""
     return RefusedError(f"RabbitMQ refused {method} {path}: {answer.status} {answer.reason}.{advice}", answer.status)
 
@@ -277,13 +277,13 @@ def delete_queues(stack: "Stack", names: Sequence[str]) -> None:
     broker = find_broker(stack)
     try:
         for queue, messages in broker.queues().items():
-            if _belongs(queue, messages, names):
+            if _belongs(queue, messages, names=names):
                 broker.delete_queue(queue)
     except BrokerError as error:
         console.warn(f"The queues {', '.join(names)} were not deleted: {error}")
 
 
-def _belongs(queue: str, messages: int, names: Sequence[str]) -> bool:
+def _belongs(queue: str, messages: int, *, names: Sequence[str]) -> bool:
     source, is_retry, _ = queue.partition(RETRY)
     if queue in names or (is_retry and source in names):
         return True

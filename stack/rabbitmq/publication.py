@@ -137,7 +137,7 @@ def _open_channel(broker: Broker) -> Iterator[Any]:
         raise BrokerError(f"RabbitMQ was lost: {str(error) or 'the connection broke'}.") from error
 
 
-def put_message(stack: Stack, function: str, target: QueueTarget, trial: TestMessage) -> None:
+def put_message(stack: Stack, function: str, *, target: QueueTarget, trial: TestMessage) -> None:
     """Put a message into the queue of a function's entrance, as if it had been published; then the broker has it.
 
     Raises:

@@ -41,30 +41,30 @@ _PATIENCE_SECONDS = 10
 _COPIES_SECONDS, _LOOK_SECONDS = 120.0, 0.5
 
 
-def mend_broker(broker: Broker, read: Callable[[], Declared], rewrite: Rewrite) -> bool:
+def mend_broker(broker: Broker, read: Callable[[], Declared], *, rewrite: Rewrite) -> bool:
     """Make what is there what is declared; return whether there was anything to do. What cannot be done is warned of.
 
     Raises:
         BrokerError: the broker does not answer, or refuses.
     """
     declared, found = fetch_beside(broker, read)
-    drift = first = find_broker_drift(broker, declared, found)
+    drift = first = find_broker_drift(broker, declared, found=found)
     if first:
         # A device that was added meanwhile is not to lose its account.
         declared = read()
-        drift = first = find_broker_drift(broker, declared, found)
+        drift = first = find_broker_drift(broker, declared, found=found)
     for one in first:
         console.note(f"{one.subject}: {one.action}: {one.reason}.")
     for _ in range(_ROUNDS):
         if drift:
-            _mend(broker, declared, drift, rewrite)
-            drift = find_broker_drift(broker, declared, read_definitions([broker.export_definitions()]))
+            _mend(broker, declared, drift=drift, rewrite=rewrite)
+            drift = find_broker_drift(broker, declared, found=read_definitions([broker.export_definitions()]))
     for one in drift:
         console.warn(f"{one.subject} {one.reason}, still.")
     return bool(first)
 
 
-def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewrite: Rewrite) -> None:
+def _mend(broker: Broker, declared: Declared, *, drift: Sequence[Difference], rewrite: Rewrite) -> None:
     """Remove what is not to be, then make what others depend on first, and bindings last.
 
     What was of a bridge goes at the end: another may take its place, and no message is to slip between them.
@@ -72,7 +72,7 @@ def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
     gone = [one for one in drift if one.action is Action.REMOVE]
     old_bridges = [one for one in gone if one.kind in BRIDGE_KINDS and is_of_bridge(one.kind, one.document)]
     _remove(broker, [one for one in gone if one not in old_bridges])
-    _make(broker, declared, drift, rewrite)
+    _make(broker, declared, drift=drift, rewrite=rewrite)
     _remove(broker, old_bridges)
     for one in old_bridges:
         if one.kind is POLICY:
@@ -88,13 +88,13 @@ def _remove(broker: Broker, drift: Sequence[Difference]) -> None:
             broker.request("DELETE", one.kind.find_path(one.document))
 
 
-def _make(broker: Broker, declared: Declared, drift: Sequence[Difference], rewrite: Rewrite) -> None:
+def _make(broker: Broker, declared: Declared, *, drift: Sequence[Difference], rewrite: Rewrite) -> None:
     made = [one for one in drift if one.action is not Action.REMOVE]
     plain = [one for one in made if one.kind not in (EXCHANGE, BINDING) and not _is_replaced_queue(one)]
     import_definitions(broker, as_document([(one.kind, one.document) for one in plain]))
     _end_old_logins(broker, plain)
     for one in sorted(filter(_is_replaced_queue, made), key=_is_of_retries):
-        _try_replace(broker, one, rewrite)
+        _try_replace(broker, one, rewrite=rewrite)
     for one in made:
         if one.kind is EXCHANGE:
             declare_exchange(broker, one.document, _bindings_of(declared, one.document))
@@ -123,7 +123,7 @@ def _is_of_retries(one: Difference) -> bool:
     return RETRY in one.document["name"]
 
 
-def _try_replace(broker: Broker, one: Difference, rewrite: Rewrite) -> None:
+def _try_replace(broker: Broker, one: Difference, *, rewrite: Rewrite) -> None:
     """Replace a queue; where that cannot be done now, no message is lost, and the others are mended."""
     replace = replace_retry_queue if _is_of_retries(one) else replace_queue
     try:
@@ -163,17 +163,19 @@ def mend_stack_broker(stack: Stack, ahead: Future[dict[str, Any]] | None = None)
     Where what it told `ahead` is as declared, there is nothing to do; where not, it is asked again.
     """
     broker = find_broker(stack)
-    if ahead and _is_as_declared(stack, broker, ahead):
+    if ahead and _is_as_declared(stack, broker, ahead=ahead):
         return False
     is_let_in = _is_locked(broker) and _let_in(stack, broker)
-    return _try_mend(stack, broker, lambda: read_stack_declared(stack), stack.inputs.services) or is_let_in
+    return (
+        _try_mend(stack, broker, read=lambda: read_stack_declared(stack), services=stack.inputs.services) or is_let_in
+    )
 
 
-def _is_as_declared(stack: Stack, broker: Broker, ahead: Future[dict[str, Any]]) -> bool:
+def _is_as_declared(stack: Stack, broker: Broker, *, ahead: Future[dict[str, Any]]) -> bool:
     declared = read_stack_declared(stack)
     try:
         found = read_definitions([ahead.result(_PATIENCE_SECONDS)])
-        return not find_broker_drift(broker, declared, found)
+        return not find_broker_drift(broker, declared, found=found)
     except (BrokerError, TimeoutError):
         return False
 
@@ -201,12 +203,12 @@ def _find_lacking(broker: Broker, nodes: int) -> list[str]:
 
 def mend_functions(stack: Stack, services: Sequence[Service]) -> None:
     """Make what functions declare be at the broker; functions declare it themselves, but only when they connect."""
-    _try_mend(stack, find_broker(stack), lambda: read_declared_of(services), services)
+    _try_mend(stack, find_broker(stack), read=lambda: read_declared_of(services), services=services)
 
 
-def _try_mend(stack: Stack, broker: Broker, read: Callable[[], Declared], services: Sequence[Service]) -> bool:
+def _try_mend(stack: Stack, broker: Broker, *, read: Callable[[], Declared], services: Sequence[Service]) -> bool:
     try:
-        return mend_broker(broker, read, keep_origin(find_keys(stack, services)))
+        return mend_broker(broker, read, rewrite=keep_origin(find_keys(stack, services)))
     except BrokerError as error:
         console.warn(f"The broker was not compared with what is declared: {error}")
         return False

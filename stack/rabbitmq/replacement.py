@@ -43,7 +43,7 @@ def declare_exchange(broker: Broker, exchange: Document, bindings: Sequence[Docu
     found = [*_fetch_bindings(broker, exchange), *_fetch_stand_in_bindings(broker, exchange)]
     every = {BINDING.identify(one): one for one in [*bindings, *found]}
     own = [one for one in every.values() if one["source"] == exchange["name"]]
-    with _standing_in(broker, exchange, own) as stand_in:
+    with _standing_in(broker, exchange, bindings=own) as stand_in:
         broker.request("DELETE", EXCHANGE.find_path(exchange))
         through = {"source": exchange["name"], "vhost": exchange["vhost"], "destination": stand_in}
         through |= {"destination_type": "exchange", "routing_key": "#", "arguments": {}}
@@ -52,7 +52,7 @@ def declare_exchange(broker: Broker, exchange: Document, bindings: Sequence[Docu
 
 
 @contextmanager
-def _standing_in(broker: Broker, exchange: Document, bindings: Sequence[Document]) -> Iterator[str]:
+def _standing_in(broker: Broker, exchange: Document, *, bindings: Sequence[Document]) -> Iterator[str]:
     """Have another exchange with these bindings take what the one cannot route.
 
     It stays where something fails meanwhile, since messages may come by nothing else; the next time goes on from there.
@@ -112,9 +112,9 @@ def replace_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> None:
     stand_in = {**_STAND_IN, "vhost": queue["vhost"], "name": queue["name"] + MOVING}
     with open_transfer(broker, rewrite) as transfer:
         import_definitions(broker, as_document([(QUEUE, stand_in)]))
-        bindings = _bind_alike(broker, queue, stand_in)
+        bindings = _bind_alike(broker, queue, stand_in=stand_in)
         if _exists(broker, queue):
-            _empty(broker, transfer, queue, stand_in)
+            _empty(broker, transfer, queue=queue, stand_in=stand_in)
         import_definitions(broker, as_document([(QUEUE, queue)]))
         transfer.move(stand_in["name"], queue["name"])
         import_definitions(broker, as_document([(BINDING, one) for one in bindings]))
@@ -138,7 +138,7 @@ def replace_retry_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> No
         broker.request("DELETE", QUEUE.find_path(queue))
 
 
-def _empty(broker: Broker, transfer: Transfer, queue: Document, stand_in: Document) -> None:
+def _empty(broker: Broker, transfer: Transfer, *, queue: Document, stand_in: Document) -> None:
     """Move all messages, those that wait to be tried again first among them, and delete what is empty."""
     with transfer.occupied(queue["name"], lambda: _send_away(broker, queue)) as occupation:
         _unbind(broker, queue)
@@ -154,7 +154,7 @@ def _empty(broker: Broker, transfer: Transfer, queue: Document, stand_in: Docume
         broker.request("DELETE", QUEUE.find_path(queue))
 
 
-def _bind_alike(broker: Broker, queue: Document, stand_in: Document) -> list[Document]:
+def _bind_alike(broker: Broker, queue: Document, *, stand_in: Document) -> list[Document]:
     """Bind what stands in as the queue is bound; return the queue's bindings, those from before an interruption too."""
     found = [*_fetch_bindings_queue_replacement(broker, queue), *_fetch_bindings_queue_replacement(broker, stand_in)]
     plain = [{name: value for name, value in one.items() if name != "properties_key"} for one in found]

@@ -35,7 +35,7 @@ def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
         forget_candidate(stack.workspace, name)
 
 
-def clear_after_deletion(stack: Stack, versions: Sequence[FunctionPlan], gone: Collection[str]) -> None:
+def clear_after_deletion(stack: Stack, versions: Sequence[FunctionPlan], *, gone: Collection[str]) -> None:
     """Remove what all versions of a deleted function left, but for the queues that are gone already.
 
     Who does it lets no deploy begin meanwhile.
@@ -55,7 +55,7 @@ def clear(stack: Stack, bindings: Collection[Binding], queues: Collection[str]) 
         for queue in sorted({one.queue for one in bindings} & known.keys()):
             unbind(broker, queue, bindings)
         for queue in sorted(set(queues) & known.keys()):
-            _retire(stack, broker, queue, known)
+            _retire(stack, broker, queue=queue, known=known)
     except BrokerError as error:
         names = ", ".join(sorted({*queues, *(one.queue for one in bindings)}))
         console.warn(f"What no function uses any more of the queues {names} was not removed: {error}")
@@ -121,7 +121,7 @@ def unbind(broker: Broker, queue: str, bindings: Collection[Binding]) -> None:
             broker.unbind(binding, key)
 
 
-def _retire(stack: Stack, broker: Broker, queue: str, known: Collection[str]) -> None:
+def _retire(stack: Stack, broker: Broker, *, queue: str, known: Collection[str]) -> None:
     """Delete a queue, with its queues of retries and of dead letters, if no message is in the way."""
     if broker.bindings(queue):
         console.warn(
@@ -134,10 +134,10 @@ def _retire(stack: Stack, broker: Broker, queue: str, known: Collection[str]) ->
         delete_idle_queue(broker, queue + DEAD)
         return
     found = broker.queues()
-    _tell_kept(stack, queue, sum(found.get(name, 0) for name in (queue, *retries)))
+    _tell_kept(stack, queue, messages=sum(found.get(name, 0) for name in (queue, *retries)))
 
 
-def _tell_kept(stack: Stack, queue: str, messages: int) -> None:
+def _tell_kept(stack: Stack, queue: str, *, messages: int) -> None:
     held = f"holds {messages} message{'s' * (messages != 1)}" if messages else "holds messages or has a consumer"
     page = f"http://{stack.settings.host}:{stack.settings.ports.management}/#/queues/%2F/{quote(queue, safe='')}"
     console.warn(

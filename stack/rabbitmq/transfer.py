@@ -84,7 +84,7 @@ class Transfer:
         sender.confirm_delivery()
         # What came while another stood in for the queue is the queue's.
         queue = occupation.queue.removesuffix(MOVING)
-        with _keeping_keys(sender, queue, target) as exchange:
+        with _keeping_keys(sender, queue, target=target) as exchange:
             for method, properties, body in occupation.deliveries():
                 given = _sign(properties, queue) if exchange else self._rewrite(queue, method, properties, body)
                 key = method.routing_key if exchange else target
@@ -103,7 +103,7 @@ def _sign(properties: Any, queue: str) -> Any:
 
 
 @contextmanager
-def _keeping_keys(channel: Any, queue: str, target: str) -> Iterator[str]:
+def _keeping_keys(channel: Any, queue: str, *, target: str) -> Iterator[str]:
     """Yield the exchange by which messages of a queue get into another under their own keys; nothing for others."""
     if not queue.startswith(_BY_KEY):
         yield ""
@@ -206,7 +206,7 @@ def read_unacknowledged(
     while taken.count < waiting and taken.needs_more:
         # Twice as many each time, since each time takes another consumer.
         number = min(_MOST, max(taken.count, taken.wanted - taken.count), waiting - taken.count)
-        if not _take(channel, queue, number, taken):
+        if not _take(channel, queue, number=number, taken=taken):
             break
     yield from taken.deliveries
 
@@ -237,7 +237,7 @@ class _Taken:
         self._came_back = method.redelivered
 
 
-def _take(channel: Any, queue: str, number: int, taken: _Taken) -> bool:
+def _take(channel: Any, queue: str, *, number: int, taken: _Taken) -> bool:
     """Take so many messages with a consumer of their own; return whether there were as many."""
     wanted, seen, deadline = taken.count + number, taken.count, monotonic() + _PATIENCE
     channel.basic_qos(prefetch_count=number)

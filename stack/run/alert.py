@@ -47,16 +47,16 @@ def handle_alerts(request: AlertRequest, *, as_json: bool) -> None:
     stack = open_stack()
     alertmanager, known = find_alertmanager(stack), {one.name for one in stack.alerts}
     if not request.action:
-        _print_alerts(alertmanager, request, known, as_json=as_json)
+        _print_alerts(alertmanager, request, known=known, as_json=as_json)
         print_failing_channels(stack)
         _print_failing_rules(stack)
     elif request.action == END:
         _end_silences(alertmanager, request)
     else:
-        _add_silence(alertmanager, request, known)
+        _add_silence(alertmanager, request, known=known)
 
 
-def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, known: set[str], *, as_json: bool) -> None:
+def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, *, known: set[str], as_json: bool) -> None:
     alerts = _list_alerts(alertmanager, request)
     if request.name and not alerts and request.name not in known:
         names = ", ".join(sorted(known)) or "none"
@@ -85,7 +85,7 @@ def _print_failing_rules(stack: Stack) -> None:
 def _list_alerts(alertmanager: Alertmanager, request: AlertRequest) -> list[FiringAlert]:
     """Return the alerts that are meant, without tests, each once: it fires a second time for others who are told."""
     found = [one for one in alertmanager.list_alerts() if not {ESCALATION, CHANNEL_LABEL} & set(one.labels)]
-    return choose_alerts(found, request.name, request.labels or {})
+    return choose_alerts(found, request.name, labels=request.labels or {})
 
 
 def _describe(alert: FiringAlert, silences: Mapping[str, Silence]) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _describe(alert: FiringAlert, silences: Mapping[str, Silence]) -> dict[str, 
     }
 
 
-def _add_silence(alertmanager: Alertmanager, request: AlertRequest, known: set[str]) -> None:
+def _add_silence(alertmanager: Alertmanager, request: AlertRequest, *, known: set[str]) -> None:
     labels = {**({"alertname": request.name} if request.name else {}), **(request.labels or {})}
     if not labels:
         raise AlertError(f"Say which: `invoke alerts {request.action} NAME`, or --labels sensor=oven.")

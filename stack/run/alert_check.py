@@ -52,7 +52,7 @@ def check_alert(stack: Stack, alert: Alert) -> None:
     _check_alerts(stack, {RULES.rpartition("/")[2]: files[RULES]})
 
 
-def keep_checked(stack: Stack, files: Files, new: Collection[str] = ()) -> Files:
+def keep_checked(stack: Stack, files: Files, *, new: Collection[str] = ()) -> Files:
     """Return files with those of alerts and channels, other than new ones, as `up` has checked and written them.
 
     What `up` has not written yet is left out: it would count as checked.
@@ -70,7 +70,7 @@ def _read(stack: Stack, path: str) -> bytes:
 def _check_alerts(stack: Stack, files: Files) -> None:
     is_registry = stack.base_images.is_registry
     command = (_VMALERT if is_registry else VMALERT, "-dryRun", f"-rule={next(iter(files))}")
-    status, output = run_tool(stack.settings.project, vmalert_image(stack.bare_inputs), command, files)
+    status, output = run_tool(stack.settings.project, vmalert_image(stack.bare_inputs), command=command, files=files)
     if status:
         raise ConfigError(list(_explain(output)))
 
@@ -86,6 +86,8 @@ def _explain(output: str) -> Iterator[str]:
 
 def _check_notify(stack: Stack, files: Files) -> None:
     command = ("amtool", "check-config", CONFIG.rpartition("/")[2])
-    status, output = run_tool(stack.settings.project, alertmanager_image(stack.bare_inputs), command, files)
+    status, output = run_tool(
+        stack.settings.project, alertmanager_image(stack.bare_inputs), command=command, files=files
+    )
     if status:
         raise ConfigError([f"stack.yaml: notify: {output.removeprefix('Checking ')}"])

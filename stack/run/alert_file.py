@@ -69,10 +69,10 @@ def parse_alert(name: str, text: str) -> Alert:
         ConfigError: it is wrong; every mistake is named.
     """
     document = f"{FOLDER}/{name}{SUFFIX}"
-    return Alert(name, parse_model(AlertConfig, parse_mapping(text, document), document))
+    return Alert(name, parse_model(AlertConfig, parse_mapping(text, document), name=document))
 
 
-def write_alert_file(stack: Stack, name: str, text: str, *, known: str) -> str:
+def write_alert_file(stack: Stack, name: str, *, text: str, known: str) -> str:
     """Write a file of alerts/, which vmalert can read; return its digest.
 
     `known` is the digest of what its writer has read, empty for one that should be new.
@@ -84,7 +84,7 @@ def write_alert_file(stack: Stack, name: str, text: str, *, known: str) -> str:
         HostError: it cannot be written.
     """
     path, content = _locate(stack.workspace, name), text.encode()
-    require_known(path, f"{FOLDER}/{name}{SUFFIX}", known)
+    require_known(path, f"{FOLDER}/{name}{SUFFIX}", known=known)
     check_alert(stack, parse_alert(name, text))
     make_folder(path.parent)
     write_file(path, content, _MODE)
@@ -138,7 +138,7 @@ def _render_rules(stack: Stack) -> bytes:
     known = read_mapping(path, RULES)["groups"] if path.is_file() else []
     kept = [one for one in known if one["name"] in wrong or one["name"].removesuffix(SEEN) in wrong]
     render_rules(stack.alerts, stack.settings)
-    return write_groups(RULES, stack.alerts, stack.settings, kept)[RULES]
+    return write_groups(RULES, stack.alerts, settings=stack.settings, more=kept)[RULES]
 
 
 def _read(folder: Path, path: Path) -> AlertFile:

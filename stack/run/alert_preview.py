@@ -41,13 +41,13 @@ def look_back(store: Store, alert: Alert, data: Data, seconds: float) -> Preview
         ConfigError: no rule of data.keep keeps what is to be silent.
         DataError: the store does not answer, or cannot read the query.
     """
-    past = query_past(store, lambda step: [_write_query(alert, data, step)], seconds)
-    firings = [one for series in past.results[0] for one in _find_firings(alert, series, past.step)]
-    is_unknown = not firings and not _is_stored(store, alert, data, seconds)
+    past = query_past(store, lambda step: [_write_query(alert, data, step=step)], seconds=seconds)
+    firings = [one for series in past.results[0] for one in _find_firings(alert, series, step=past.step)]
+    is_unknown = not firings and not _is_stored(store, alert, data=data, seconds=seconds)
     return Preview(sorted(firings, key=lambda one: one.start, reverse=True), past.step, is_unknown)
 
 
-def _is_stored(store: Store, alert: Alert, data: Data, seconds: float) -> bool:
+def _is_stored(store: Store, alert: Alert, *, data: Data, seconds: float) -> bool:
     """Return whether something was stored that an alert looks at; of a query it is not known which series that are."""
     config = alert.config
     if config.expr:
@@ -56,7 +56,7 @@ def _is_stored(store: Store, alert: Alert, data: Data, seconds: float) -> bool:
     return bool(store.query(f"count(last_over_time({selector}[{seconds:.0f}s]))"))
 
 
-def _write_query(alert: Alert, data: Data, step: int) -> str:
+def _write_query(alert: Alert, data: Data, *, step: int) -> str:
     """Write the query of the values while an alert fires, or may; each step has the highest, or the lowest, of it."""
     config = alert.config
     if config.silent:
@@ -79,7 +79,7 @@ def _write_value(config: AlertConfig, step: int) -> str:
     return f"{peak}({condition.selector}[{step}s]) default {value}"
 
 
-def _find_firings(alert: Alert, series: Series, step: int) -> Iterator[PastFiring]:
+def _find_firings(alert: Alert, series: Series, *, step: int) -> Iterator[PastFiring]:
     """Yield the times without a gap in which it would have fired for a series."""
     start: float | None = None
     since: float | None = None

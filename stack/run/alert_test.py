@@ -55,8 +55,8 @@ def _run(stack: Stack, alert: Alert) -> int:
         for one in alert.config.tests
         if one.recorded
     }
-    files = render_test(alert, stack.settings.data, recorded)
-    status, output = run_tool(stack.settings.project, rule_test_image(stack.bare_inputs), command, files)
+    files = render_test(alert, stack.settings.data, recorded=recorded)
+    status, output = run_tool(stack.settings.project, rule_test_image(stack.bare_inputs), command=command, files=files)
     if status:
         console.warn(f"{alert.name}: {output}")
     else:
@@ -86,9 +86,9 @@ def write_recorded(rows: Iterable[Mapping[str, str]], step: float) -> dict[str, 
         moment = datetime.fromisoformat(row["time"]).timestamp()
         found.setdefault(f"{row['metric']}{{{labels}}}", {})[moment] = f"{Decimal(row['value']):f}"
     start = min((moment for values in found.values() for moment in values), default=0.0)
-    return {series: _write_values(values, start, step) for series, values in found.items()}
+    return {series: _write_values(values, start, step=step) for series, values in found.items()}
 
 
-def _write_values(values: Mapping[float, str], start: float, step: float) -> str:
+def _write_values(values: Mapping[float, str], start: float, *, step: float) -> str:
     slots = {ceil((moment - start) / step): values[moment] for moment in sorted(values)}
     return " ".join(slots.get(number, _NONE) for number in range(max(slots) + 1))

@@ -41,7 +41,7 @@ def start_nodes(stack: Stack, changing: Sequence[str], containers: Collection[Co
     placed = _place_nodes(stack)
     running = {one.service for one in containers if is_node(one.service) and one.is_running}
     driver, broker = open_driver(stack.engine), find_broker(stack)
-    _forget_lost(stack, placed, containers)
+    _forget_lost(stack, placed, containers=containers)
     for name in (one for one in mine if one in running):
         driver.up([name])
         _await_nodes(broker, len(running))
@@ -55,14 +55,14 @@ def start_nodes(stack: Stack, changing: Sequence[str], containers: Collection[Co
 def _place_nodes(stack: Stack) -> list[str]:
     """Label a machine for each node but the first, which is where the workspace is; return those that had none."""
     project, names = stack.settings.project, list_nodes(stack.settings)
-    placed = list(choose_machines(fetch_nodes(), project, stack.settings.broker.nodes))
+    placed = list(choose_machines(fetch_nodes(), project, count=stack.settings.broker.nodes))
     for number, machine in placed:
         with explained():
             docker_cli.node.update(machine.id, labels_add={f"{NODE_LABEL}{project}": str(number)})
     return [names[number - 1] for number, _ in placed]
 
 
-def _forget_lost(stack: Stack, placed: Collection[str], containers: Collection[Container]) -> None:
+def _forget_lost(stack: Stack, placed: Collection[str], *, containers: Collection[Container]) -> None:
     """Have the broker forget nodes whose machine is another now: without their data they would be brokers of their own.
 
     Raises:
@@ -87,7 +87,7 @@ def _forget_lost(stack: Stack, placed: Collection[str], containers: Collection[C
                 )
 
 
-def choose_machines(machines: Sequence[Node], project: str, count: int) -> Iterator[tuple[int, Node]]:
+def choose_machines(machines: Sequence[Node], project: str, *, count: int) -> Iterator[tuple[int, Node]]:
     """Yield each node of the broker that has no machine yet, and the machine that it gets.
 
     Raises:

@@ -170,7 +170,7 @@ class Catalogue:
             job = self.jobs.running(snapshot.name)
             state = describe_state(snapshot, own, job)
             is_settled = is_settled and state.is_settled
-            found.append(_record(stack, snapshot, state, own))
+            found.append(_record(stack, snapshot, state=state, containers=own))
         return tuple(found), _LONGEST_SECONDS if is_settled else _SHORTEST_SECONDS
 
     def _list_containers(self, stack: Stack) -> Sequence[Container]:
@@ -184,7 +184,9 @@ class Catalogue:
         return self._containers
 
 
-def _record(stack: Stack, snapshot: FunctionSnapshot, state: State, containers: Sequence[Container]) -> FunctionRecord:
+def _record(
+    stack: Stack, snapshot: FunctionSnapshot, *, state: State, containers: Sequence[Container]
+) -> FunctionRecord:
     plan, deployment = snapshot.plan or snapshot.deployed, snapshot.deployment
     runs, last = snapshot.deployed, snapshot.attempts[-1] if snapshot.attempts else None
     config = plan.function.config if plan else FunctionConfig()
@@ -230,13 +232,13 @@ def describe_state(snapshot: FunctionSnapshot, containers: Sequence[Container], 
     One that was to go back to an older revision does not: what runs is what its folder and its clients know.
     """
     last = snapshot.attempts[-1] if snapshot.attempts else None
-    state = _find_state(snapshot, last, containers, job)
+    state = _find_state(snapshot, last, containers=containers, job=job)
     at_work = [one for one in containers if one.is_ready or (state.word == READY and _has_just_started(last, one))]
     return replace(state, ready=len(at_work))
 
 
 def _find_state(
-    snapshot: FunctionSnapshot, last: Attempt | None, containers: Sequence[Container], job: Job | None
+    snapshot: FunctionSnapshot, last: Attempt | None, *, containers: Sequence[Container], job: Job | None
 ) -> State:
     if _is_building(snapshot, job):
         return State(BUILDING, is_settled=job is not None)
@@ -246,7 +248,7 @@ def _find_state(
         return State(ERROR, last.end.message)
     if snapshot.deployed is None:
         return State(ERROR, snapshot.problem) if snapshot.problem else State(NOT_DEPLOYED)
-    state = find_running_state(snapshot.deployed, snapshot.replicas, containers)
+    state = find_running_state(snapshot.deployed, snapshot.replicas, containers=containers)
     if state.word == READY:
         return replace(state, message=_tell_lost_rollback(last))
     if state.word == UNHEALTHY and any(_has_just_started(last, one) for one in containers):

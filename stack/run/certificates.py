@@ -32,7 +32,7 @@ def renew_certificates(stack: Stack) -> None:
     if not needs_renewal(stack.workspace, stack.settings):
         return
     with stack_lock(stack.workspace):
-        make_tls(stack.workspace, stack.settings, stack.bare_inputs.certificate.names)
+        make_tls(stack.workspace, stack.settings, names=stack.bare_inputs.certificate.names)
         fresh = stack.reread()
         write_stack(fresh, fresh.inputs)
         _hand_over(fresh)
@@ -68,7 +68,7 @@ def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
             write_stack(stack, stack.inputs)
             if stack is not before:
                 _hand_over(stack)
-    served = make_tls(workspace, stack.settings, stack.bare_inputs.certificate.names)
+    served = make_tls(workspace, stack.settings, names=stack.bare_inputs.certificate.names)
     _print(workspace, served, is_own=bool(stack.settings.tls.certificate), as_json=as_json)
 
 

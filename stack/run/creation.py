@@ -96,7 +96,7 @@ def _list_templates() -> tuple[Pattern, ...]:
 
 
 def _write_template(trigger: str, runtime: str) -> str:
-    files = plan_scaffold("{{ .name }}", trigger, runtime)
+    files = plan_scaffold("{{ .name }}", trigger, runtime=runtime)
     document = parse_mapping(files[FILE].decode(), FILE)
     build = document["spec"].setdefault("build", {})
     build["functionSourceCode"] = b64encode(files[RUNTIMES[runtime].source]).decode()
@@ -136,7 +136,7 @@ def list_templates() -> tuple[Template, ...]:
     return (*_list_scaffolds(), *examples)
 
 
-def create_function(workspace: Workspace, request: CreationRequest, template: str) -> None:
+def create_function(workspace: Workspace, request: CreationRequest, *, template: str) -> None:
     """Make the folder of a function that begins from a template.
 
     Raises:
@@ -145,19 +145,19 @@ def create_function(workspace: Workspace, request: CreationRequest, template: st
     """
     _require_free(workspace, [request.name])
     if template in (*TRIGGERS, BLANK):
-        written = plan_scaffold(request.name, template, _check_runtime(request.runtime or PYTHON))
+        written = plan_scaffold(request.name, template, runtime=_check_runtime(request.runtime or PYTHON))
         files = {path: File(content) for path, content in written.items()}
-        _write(workspace, Imported(request.name, files, ()), request.project)
+        _write(workspace, Imported(request.name, files, ()), project=request.project)
     elif example := find_examples().get(template):
         (imported,) = plan_imports([example], template, name=request.name)
-        _write(workspace, imported, request.project)
+        _write(workspace, imported, project=request.project)
     else:
         known = ", ".join(one.name for one in list_templates())
         raise FunctionError(f"There is no template {template!r}. Templates: {known}.")
 
 
 def create_functions(
-    workspace: Workspace, request: CreationRequest, text: str, *, to_broker: bool
+    workspace: Workspace, request: CreationRequest, *, text: str, to_broker: bool
 ) -> tuple[Imported, ...]:
     """Make the folders of the functions that a document of Nuclio's holds; return what was made.
 
@@ -175,7 +175,7 @@ def create_functions(
     imports = plan_imports(functions, _DOCUMENT, name=request.name, to_broker=to_broker)
     _require_free(workspace, [one.name for one in imports])
     for one in imports:
-        _write(workspace, one, request.project)
+        _write(workspace, one, project=request.project)
     return tuple(imports)
 
 
@@ -187,7 +187,7 @@ def create_project(workspace: Workspace, name: str, description: str = "", *, us
         ConflictError: there is a project of that name.
     """
     document = {"metadata": {"name": name}, "spec": {"description": description}}
-    project = parse_model(Project, document, "project")
+    project = parse_model(Project, document, name="project")
     if name in list_projects(workspace, used):
         raise ConflictError(f"There is a project {name} already.")
     save_project(workspace, project)
@@ -218,7 +218,7 @@ def _require_free(workspace: Workspace, names: Sequence[str]) -> None:
     check_namesakes(workspace, *names)
 
 
-def _write(workspace: Workspace, function: Imported, project: str) -> None:
+def _write(workspace: Workspace, function: Imported, *, project: str) -> None:
     files = dict(function.files)
     if project:
         text = set_value(files[FILE].content.decode(), ("metadata", "labels", PROJECT_LABEL), project)
@@ -254,7 +254,7 @@ def new_function(name: str, trigger: str, runtime: str = PYTHON) -> None:
     if folder.exists() or folder.is_symlink():
         raise FunctionError(f"{folder} is there already; choose another name, or edit what is in it.")
     check_namesakes(open_workspace(), name)
-    files = plan_scaffold(name, trigger, runtime)
+    files = plan_scaffold(name, trigger, runtime=runtime)
     for file, content in files.items():
         write_file(folder / file, content)
     if runtime == NODEJS:
@@ -262,7 +262,7 @@ def new_function(name: str, trigger: str, runtime: str = PYTHON) -> None:
     console.success(f"{FOLDER}/{name}: {', '.join(files)}")
     words = " ".join(RUNTIMES[runtime].tester).format(python=_shorten(Path(sys.executable)))
     test = f"{words} {_shorten(folder) / RUNTIMES[runtime].scaffold[-1]}"
-    _tell(next_steps(name, trigger, test))
+    _tell(next_steps(name, trigger, test=test))
     console.note(f"What several functions import belongs into {FOLDER}/{SHARED}: docs/guides/function.md says how.")
 
 

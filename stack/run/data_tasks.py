@@ -49,4 +49,4 @@ def data(_: Context, action: str = "", metric: str = "", labels: list[str] | Non
     """Show how much is kept, or delete readings: `data forget METRIC`."""
     from stack.run.readings import manage_data, read_labels
 
-    manage_data(action, metric, read_labels(labels or ()), yes=yes)
+    manage_data(action, metric, labels=read_labels(labels or ()), yes=yes)

@@ -88,13 +88,13 @@ def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
     """
     stack = open_stack(is_lenient=True)
     with _locked(stack, (name,)):
-        found = find_revision(stack.workspace, name, number)
+        found = find_revision(stack.workspace, name, number=number)
         message = f"{ROLLBACK}{found.revision}"
         with keep_progress(stack.workspace, (name,), reason=message) as progress:
             return Deploy(stack, progress, message, found.revision).run_built(found)
 
 
-def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[FunctionStatus, ...]:
+def deploy_built(stack: Stack, deployment: Deployment, *, message: str) -> tuple[FunctionStatus, ...]:
     """Deploy a function whose image is here, as somebody else built it; return how all are then.
 
     Raises:
@@ -177,7 +177,7 @@ class Deploy:
             try:
                 plan = plan_folder(self.stack, name, is_to_run=True)
                 check_function(plan, self.stack.settings)
-                check_function_queues(self.stack, plan, plans, coming=self.progress.names)
+                check_function_queues(self.stack, plan, planned=plans, coming=self.progress.names)
                 plans.append(plan)
                 if told := explain_fetched(plan.function):
                     self.progress.logs[name].step(told)
@@ -208,7 +208,7 @@ class Deploy:
     def _survey(self, images: Sequence[str]) -> _Survey:
         """Find which images are here, and whether broker and gateway run as they are rendered."""
         listed = self.stack.engine.listed()
-        check_owner(self.stack.workspace, self.stack.settings.project, listed)
+        check_owner(self.stack.workspace, self.stack.settings.project, containers=listed)
         wanted = files_digest(render_broker(self.stack.inputs))
         running = [one for one in listed if one.is_running]
         has_broker = any(one.service == SERVICE and one.files == wanted for one in running)
@@ -226,7 +226,7 @@ class Deploy:
         builder.prepare_processors([one.plan for one in missing])
         self.progress.show()
         for one in missing:
-            note_attempt(self.stack.workspace, one.plan.name, one.image)
+            note_attempt(self.stack.workspace, one.plan.name, image=one.image)
         builder.make_functions([(one.plan, one.image) for one in missing], self.progress)
 
     def _replace(self, services: Sequence[Service], found: _Survey) -> tuple[FunctionStatus, ...]:
@@ -249,19 +249,19 @@ class Deploy:
     ) -> "tuple[Sequence[Service], Sequence[Future[None]]]":
         """Start new containers beside the older; return the functions that have some, and the stops of the older."""
         started, stopping = list[Service](), list[Future[None]]()
-        handover = open_handover(self.stack.engine, services, gateway)
+        handover = open_handover(self.stack.engine, services, gateway=gateway)
         with (
             lock(self.stack.workspace, STACK, is_shared=True),
-            open_rollout(self.stack.reread(), services, self.progress) as rollout,
+            open_rollout(self.stack.reread(), services, progress=self.progress) as rollout,
         ):
             rollout.start()
             for ready in rollout.wait():
                 rollout.record(ready, message=self.message, restores=self.restores)
-                stopping.append(self._switch(ready, rollout.find_older(ready), handover))
+                stopping.append(self._switch(ready, rollout.find_older(ready), handover=handover))
                 started += ready
         return started, stopping
 
-    def _switch(self, ready: Sequence[Service], older: Sequence[Container], handover: Handover) -> "Future[None]":
+    def _switch(self, ready: Sequence[Service], older: Sequence[Container], *, handover: Handover) -> "Future[None]":
         """Have requests go to the new containers, and the older ones stop; say that the new ones are ready."""
         try:
             with interruptible(_LEFT_OVER):

@@ -81,7 +81,7 @@ def _deploy_elsewhere(request: DeployRequest) -> None:
         deploy_to_sites(sites)
 
 
-def roll_back_and_print(name: str, number: int, sites: SiteRequest) -> None:
+def roll_back_and_print(name: str, number: int, *, sites: SiteRequest) -> None:
     """Go back to an older revision, here or at sites, and say where it answers."""
     if sites.choice.is_elsewhere:
         roll_back_at_sites(sites, number)
@@ -113,7 +113,7 @@ def build_and_tell(name: str, output: str) -> None:
         return
     file = Path(output).expanduser()
     with console.working(f"Saving {file}"):
-        _save(stack, plan, image, file)
+        _save(stack, plan, image=image, file=file)
     console.say(f"Next, on the other machine: `invoke deploy-function --image-file {file.name}`.")
 
 
@@ -126,15 +126,15 @@ def deploy_bundle(path: str, *, message: str = "") -> tuple[FunctionStatus, ...]
     file = Path(path).expanduser()
     deployment = _read(file)
     stack = open_stack(is_lenient=True)
-    _check(file, deployment, stack.settings)
+    _check(file, deployment, settings=stack.settings)
     open_driver(stack.engine).check()
     with console.working(f"Loading {deployment.image}"):
         Driver(stack.engine).load(file)
-    functions = deploy_built(stack, deployment, message or f"from {file.name}")
+    functions = deploy_built(stack, deployment, message=message or f"from {file.name}")
     return tuple(one for one in functions if one.name == deployment.name)
 
 
-def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:
+def _save(stack: Stack, plan: FunctionPlan, *, image: str, file: Path) -> None:
     deployment = Deployment(
         name=plan.name,
         image=image,
@@ -176,7 +176,7 @@ def _read(file: Path) -> Deployment:
         raise FunctionError(message) from error
 
 
-def _check(file: Path, deployment: Deployment, settings: Settings) -> None:
+def _check(file: Path, deployment: Deployment, *, settings: Settings) -> None:
     """Make sure that a file from elsewhere brings one function's image by its own name, before Docker reads it.
 
     Raises:

@@ -65,7 +65,7 @@ def find_function_file(workspace: Workspace, name: str, path: str) -> Path:
     Raises:
         FunctionError: there is none of that name.
     """
-    found = _locate(workspace, name, path)
+    found = _locate(workspace, name, path=path)
     if not found.is_file():
         raise FunctionError(f"There is no file {FOLDER}/{name}/{path}.")
     return found
@@ -82,11 +82,11 @@ def write_function_file(workspace: Workspace, name: str, path: str, content: byt
         FunctionError: the path leads elsewhere, or the file is too large.
         HostError: it cannot be written.
     """
-    target = _locate(workspace, name, path)
+    target = _locate(workspace, name, path=path)
     if len(content) > MOST_BYTES:
         raise FunctionError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB; copy it to {FOLDER}/{name} instead.")
     if known is not None:
-        require_known(target, path, known)
+        require_known(target, path, known=known)
     mode = target.stat().st_mode & 0o777 if target.is_file() else 0o644
     write_file(target, content, mode)
     return digest_content(content)
@@ -100,7 +100,7 @@ def rename_function_file(workspace: Workspace, name: str, path: str, new: str) -
         FunctionError: there is no such file, or a path leads elsewhere.
         HostError: it cannot be moved.
     """
-    source, target = find_function_file(workspace, name, path), _locate(workspace, name, new)
+    source, target = find_function_file(workspace, name, path), _locate(workspace, name, path=new)
     if target.exists():
         raise ConflictError(f"{FOLDER}/{name}/{new} is there already; choose another name.")
     try:
@@ -133,7 +133,7 @@ def set_disabled(workspace: Workspace, name: str, *, is_disabled: bool) -> None:
         ConfigError: the configuration is no YAML.
         HostError: it cannot be written.
     """
-    path = _locate(workspace, name, FILE)
+    path = _locate(workspace, name, path=FILE)
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     changed = set_value(text, _DISABLE, True) if is_disabled else remove_value(text, _DISABLE)
     write_function_file(workspace, name, FILE, changed.encode())
@@ -151,7 +151,7 @@ def _find_folder(workspace: Workspace, name: str) -> Path:
     return folder
 
 
-def _locate(workspace: Workspace, name: str, path: str) -> Path:
+def _locate(workspace: Workspace, name: str, *, path: str) -> Path:
     """Return where a path leads, which is within the function's folder and to nothing that is kept out of images."""
     folder = _find_folder(workspace, name)
     target = folder / _check_path(path)
@@ -173,7 +173,7 @@ def _check_path(path: str) -> PurePosixPath:
     return PurePosixPath(path)
 
 
-def require_known(target: Path, path: str, known: str) -> None:
+def require_known(target: Path, path: str, *, known: str) -> None:
     """Refuse to write a file that holds something else than its writer has read; `path` is what it is called.
 
     Raises:

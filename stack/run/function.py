@@ -85,13 +85,13 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
     check_host_access(function, stack.settings)
     if told := explain_fetched(function):
         console.note(told)
-    problems = _find_obstacles(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
+    problems = _find_obstacles(stack, complete_function(function, "", settings=stack.settings)) if is_to_run else ()
     try:
         plan = plan_function(function, stack.settings)
     except ConfigError as error:
         raise ConfigError([*error.problems, *problems]) from error
     version = find_base_image(plan, stack.inputs).runtime
-    if problems := (*_check_code(stack, plan, version), *problems):
+    if problems := (*_check_code(stack, plan, version=version), *problems):
         raise ConfigError(problems)
     if sentence := explain_version(version):
         console.warn(f"{name} {sentence}.")
@@ -128,14 +128,14 @@ def _find_links(plan: FunctionPlan) -> Iterator[str]:
             yield f"{where}: the link leads out of the folder, to {target}; put a copy of that here instead of the link"
 
 
-def _check_code(stack: Stack, plan: FunctionPlan, version: RuntimeVersion) -> Iterator[str]:
+def _check_code(stack: Stack, plan: FunctionPlan, *, version: RuntimeVersion) -> Iterator[str]:
     yield from _find_links(plan)
     path, source = _read_source(stack, plan)
     yield from plan.runtime.check_handler(plan.function, plan.handler, path=path, source=source, version=version)
     yield from plan.runtime.check_requirements(plan.function, plan.handler)
 
 
-def check_handler_text(stack: Stack, name: str, path: str, text: str) -> tuple[str, ...]:
+def check_handler_text(stack: Stack, name: str, *, path: str, text: str) -> tuple[str, ...]:
     """Return what is certain to be wrong with a handler's file that is being edited; nothing of other files."""
     with suppress(StackError):
         plan = plan_function(stack.recall(find_folder(stack.workspace.root, name)), stack.settings)
@@ -148,7 +148,7 @@ def check_handler_text(stack: Stack, name: str, path: str, text: str) -> tuple[s
 
 
 def check_function_queues(
-    stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = (), *, coming: Collection[str] = ()
+    stack: Stack, plan: FunctionPlan, *, planned: Sequence[FunctionPlan] = (), coming: Collection[str] = ()
 ) -> None:
     """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
 
@@ -262,7 +262,9 @@ def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     versions = [one.plan(stack.settings) for one in revisions]
     own = [queue for queue in own_queues(versions[0]) if queue not in shared]
     delete_queues(stack, own)
-    clear_after_deletion(stack, versions, own)
+    clear_after_deletion(stack, versions, gone=own)
     built = [one for one in revisions if not runs_as_is(one.plan(stack.settings).function)]
     images = {one.image for one in built} - {one.image for one in others}
-    release_function(stack.engine, versions[0].name, images, {one.plan(stack.settings).tag for one in built})
+    release_function(
+        stack.engine, versions[0].name, images=images, latest={one.plan(stack.settings).tag for one in built}
+    )

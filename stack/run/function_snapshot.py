@@ -72,11 +72,11 @@ class SnapshotCache:
             stamp = _take_stamp(stack, name)
             before = known.get(name)
             same = before if before and before[0] == stamp and not before[1].is_being_deployed else None
-            self._known[name] = same or (stamp, _load(stack, name, folders.get(name)))
+            self._known[name] = same or (stamp, _load(stack, name, folder=folders.get(name)))
         return tuple(snapshot for _, snapshot in self._known.values())
 
 
-def _load(stack: Stack, name: str, folder: Path | None) -> FunctionSnapshot:
+def _load(stack: Stack, name: str, *, folder: Path | None) -> FunctionSnapshot:
     plan, problem = _plan(stack, folder)
     deployment, deployed, refusal = None, None, ""
     try:

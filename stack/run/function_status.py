@@ -31,7 +31,7 @@ class State:
     """How many containers do their work."""
 
 
-def find_running_state(plan: FunctionPlan, replicas: int, containers: Sequence[Container]) -> State:
+def find_running_state(plan: FunctionPlan, replicas: int, *, containers: Sequence[Container]) -> State:
     """Return how a deployed function is, which is to have so many containers and has these."""
     if plan.spec.disable:
         return State(STANDBY)
@@ -149,7 +149,7 @@ def _find_word(service: Service, containers: Sequence[Container]) -> str:
     """Return the word for a function's state; Docker's for that of its first container, where none is ready."""
     if not service.is_deployed and not containers:
         return NOT_DEPLOYED
-    word = find_running_state(service.plan, service.replicas, containers).word
+    word = find_running_state(service.plan, service.replicas, containers=containers).word
     if word != UNHEALTHY:
         return word
     return containers[0].condition if containers else STOPPED

@@ -104,7 +104,7 @@ def rollback_function(
     from stack.run.sites.rollout import SiteRequest
 
     choice = SiteChoice(via or (), site or ())
-    roll_back_and_print(name, to, SiteRequest(name, choice, parallel=parallel, timeout=timeout, as_json=json))
+    roll_back_and_print(name, to, sites=SiteRequest(name, choice, parallel=parallel, timeout=timeout, as_json=json))
 
 
 @verb("name", iterable=["via", "site"], help={**_SITES, **_ASKED, **JSON_HELP, "name": "a function; all if left out"})

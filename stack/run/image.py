@@ -78,14 +78,14 @@ def revision_repository(project: str) -> str:
     return f"{_ROOT}/{project if re.fullmatch(WORD, project) else digest([project])}"
 
 
-def revision_mark(project: str, name: str, image: str) -> str:
+def revision_mark(project: str, name: str, *, image: str) -> str:
     """Return a project's own name of a function's image."""
     return f"{revision_repository(project)}:{name.lower()}.{split_reference(image)[1]}"
 
 
 def latest_mark(project: str, name: str) -> str:
     """Return a project's own name of the image that it has called latest."""
-    return revision_mark(project, name, f":{_LATEST}")
+    return revision_mark(project, name, image=f":{_LATEST}")
 
 
 def keep_images(engine: Engine, images: Iterable[tuple[str, str]]) -> None:
@@ -93,7 +93,7 @@ def keep_images(engine: Engine, images: Iterable[tuple[str, str]]) -> None:
     if not (wanted := sorted(set(images))):
         return
     known = engine.image_ids()
-    marks = {revision_mark(engine.project, name, image): image for name, image in wanted}
+    marks = {revision_mark(engine.project, name, image=image): image for name, image in wanted}
     for mark, image in marks.items():
         here, kept = known.get(shorten(image)), known.get(mark)
         if here and here != kept:
@@ -132,15 +132,15 @@ def _take_latest(engine: Engine, names: ImageNames, service: Service) -> None:
     Driver(engine).tag(service.image, latest_mark(engine.project, name))
 
 
-def release_images(engine: Engine, name: str, images: Collection[str], used: Collection[str]) -> None:
+def release_images(engine: Engine, name: str, *, images: Collection[str], used: Collection[str]) -> None:
     """Drop a function's images that nothing of the project needs; what another needs, or a container has, stays."""
     names = ImageNames(engine.project, engine.image_ids())
-    marks = {revision_mark(engine.project, name, image) for image in images} & names.ids.keys()
+    marks = {revision_mark(engine.project, name, image=image) for image in images} & names.ids.keys()
     mine = [image for image in images if image not in used and not names.is_kept_by_another(image)]
     Driver(engine).remove_images([*sorted(marks), *sorted(mine)])
 
 
-def release_function(engine: Engine, name: str, images: Collection[str], latest: Collection[str]) -> None:
+def release_function(engine: Engine, name: str, *, images: Collection[str], latest: Collection[str]) -> None:
     """Drop all images of a function that is deleted, and the names by which others knew what was deployed last."""
     names = ImageNames(engine.project, engine.image_ids())
     given = [one for one in latest if shorten(one) in names.ids and names.may_take_latest(name, one)]
@@ -148,9 +148,9 @@ def release_function(engine: Engine, name: str, images: Collection[str], latest:
     Driver(engine).remove_images([*names.list_kept(name), *sorted(given), *sorted(mine)])
 
 
-def note_attempt(workspace: Workspace, name: str, image: str) -> None:
+def note_attempt(workspace: Workspace, name: str, *, image: str) -> None:
     """Remember an image that a deploy is about to make, so that it goes if the deploy does not come to its end."""
-    _write_attempts(workspace, name, dict.fromkeys([*list_attempts(workspace, name), image]))
+    _write_attempts(workspace, name, images=dict.fromkeys([*list_attempts(workspace, name), image]))
 
 
 def list_attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
@@ -170,15 +170,15 @@ def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
     """
     spent = {name: _find_spent(stack, name) for name in names}
     needed = _find_needed(stack, spent)
-    unneeded = {name: _find_built(stack, name, spent[name]) - needed for name in names}
+    unneeded = {name: _find_built(stack, name, spent=spent[name]) - needed for name in names}
     images = set().union(*unneeded.values())
     used = images & stack.engine.used_images() if images else set()
     for name in names:
         if unneeded[name]:
-            release_images(stack.engine, name, unneeded[name], used)
-        _write_attempts(stack.workspace, name, sorted(unneeded[name] & used))
+            release_images(stack.engine, name, images=unneeded[name], used=used)
+        _write_attempts(stack.workspace, name, images=sorted(unneeded[name] & used))
         if spent[name]:
-            forget_revisions(stack.workspace, name, spent[name][0].revision + 1)
+            forget_revisions(stack.workspace, name, oldest=spent[name][0].revision + 1)
 
 
 def prune_attempts(stack: Stack) -> None:
@@ -195,7 +195,7 @@ def _find_spent(stack: Stack, name: str) -> Sequence[Deployment]:
     return deployments[stack.settings.revisions :]
 
 
-def _find_built(stack: Stack, name: str, spent: Sequence[Deployment]) -> set[str]:
+def _find_built(stack: Stack, name: str, *, spent: Sequence[Deployment]) -> set[str]:
     """Return the images that were made for these revisions, and for attempts, of which one may have come to be used."""
     built = {one.image for one in spent if not runs_as_is(one.plan(stack.settings).function)}
     return built | set(list_attempts(stack.workspace, name))
@@ -211,7 +211,7 @@ def _load_all(workspace: Workspace) -> Iterator[Deployment]:
         yield from load_revisions(workspace, name)
 
 
-def _write_attempts(workspace: Workspace, name: str, images: Iterable[str]) -> None:
+def _write_attempts(workspace: Workspace, name: str, *, images: Iterable[str]) -> None:
     """Remember images; those of containers that somebody else has are tried again another time."""
     text = "".join(f"{image}\n" for image in images)
     if text:

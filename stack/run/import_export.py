@@ -130,7 +130,7 @@ def _read_file(path: Path) -> File:
 
 
 def save_function(
-    stack: Stack, document: dict[str, Any], told: NuclioFunction, *, to_broker: bool = False
+    stack: Stack, document: dict[str, Any], *, told: NuclioFunction, to_broker: bool = False
 ) -> tuple[str, ...]:
     """Write a function's folder as a client describes it; return what cannot be as it says.
 
@@ -146,7 +146,7 @@ def save_function(
     check_namesakes(stack.workspace, imported.name)
     _check(stack, imported)
     for path, file in imported.files.items():
-        if path != FILE or not _says_the_same(stack, told, file.content):
+        if path != FILE or not _says_the_same(stack, told, content=file.content):
             write_file(folder / _find_place(told, path), file.content, 0o755 if file.is_executable else 0o644)
     return imported.notes
 
@@ -154,7 +154,7 @@ def save_function(
 def _check(stack: Stack, imported: Imported) -> None:
     """Refuse what may not run before it is written, so that it stands in no one's way."""
     document = parse_mapping(imported.files[FILE].content.decode(), FILE)
-    config = parse_model(FunctionConfig, document, FILE)
+    config = parse_model(FunctionConfig, document, name=FILE)
     check_host_access(Function(imported.name, f"{FOLDER}/{imported.name}", config, ()), stack.settings)
 
 
@@ -199,7 +199,7 @@ def _put_away(workspace: Workspace, name: str) -> None:
     shutil.move(workspace.root / FOLDER / name, target)
 
 
-def _says_the_same(stack: Stack, told: NuclioFunction, content: bytes) -> bool:
+def _says_the_same(stack: Stack, told: NuclioFunction, *, content: bytes) -> bool:
     """Return whether a function.yaml would only be written otherwise, without its author's comments."""
     folder = stack.workspace.root / FOLDER / told.name
     if not (folder / FILE).is_file():

@@ -93,7 +93,7 @@ def call_function(name: str, url: str, request: Request) -> Answer:
     try:
         with open_local_pool() as pool, pool.request(method, address, **options) as answer:
             content = answer.read(request.most_bytes, decode_content=False)
-            return _read(answer, content, time.perf_counter() - start)
+            return _read(answer, content, seconds=time.perf_counter() - start)
     except ValueError as error:
         raise FunctionError(f"The call cannot be made: {error}.") from error
     except NewConnectionError as error:
@@ -105,7 +105,7 @@ def call_function(name: str, url: str, request: Request) -> Answer:
         raise FunctionError(f"{name} broke the call off: {explain(error)}. `invoke logs {name}` tells why.") from error
 
 
-def _read(answer: BaseHTTPResponse, body: bytes, seconds: float) -> Answer:
+def _read(answer: BaseHTTPResponse, body: bytes, *, seconds: float) -> Answer:
     logs = read_logs(answer.headers.get(LOGS, ""))
     return Answer(answer.status, answer.reason or "", list(answer.headers.iteritems()), body, seconds, logs)
 

@@ -142,13 +142,13 @@ class Jobs:
             sys.executable, "-m", "stack.run.job_command", order.model_dump_json(),
             cwd=PROGRAM, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True,
         )  # fmt: skip
-        job = Job(order, began, process, asyncio.create_task(self._follow(order, began, process)))
+        job = Job(order, began, process, asyncio.create_task(self._follow(order, began, process=process)))
         self._running[order.name].append(job)
         job.outcome.add_done_callback(lambda _: self._finish(job))
         self.on_change(order.name)
         return job
 
-    async def _follow(self, order: FunctionCommand, began: float, process: Process) -> str:
+    async def _follow(self, order: FunctionCommand, began: float, *, process: Process) -> str:
         assert process.stdout is not None
         assert process.stderr is not None
         said = process.stdout.read(), _read_last(process.stderr), process.wait()

@@ -65,16 +65,16 @@ def export_kubernetes(request: ExportRequest) -> None:
     warn_refused(stack)
     target = _read_target(request, stack.settings)
     if request.push:
-        target = replace(target, images=_push(stack, services, target.registry))
+        target = replace(target, images=_push(stack, services, registry=target.registry))
     exported = plan_export(stack.inputs, stack.vault, target)
     if request.secrets:
         console.show_text(render_secrets(exported.secrets, target).decode())
         return
     folder = Path(request.output or stack.workspace.root / _FOLDER)
     before = _load_own(folder)
-    written = _write(folder, exported.files, before)
+    written = _write(folder, exported.files, older=before)
     exported = replace(exported, notes=(*exported.notes, *_compare(before, exported.files)))
-    _tell(exported, services, folder, written=written, request=request)
+    _tell(exported, services, folder=folder, written=written, request=request)
 
 
 def _compare(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _read_target(request: ExportRequest, settings: Settings) -> Target:
     return target
 
 
-def _push(stack: Stack, services: Sequence[Service], registry: str) -> Mapping[str, str]:
+def _push(stack: Stack, services: Sequence[Service], *, registry: str) -> Mapping[str, str]:
     """Push the images of functions, built where they are missing; return each with its digest, by its name here."""
     driver = Driver(stack.engine)
     driver.check()
@@ -139,7 +139,7 @@ class _Written:
         return f", and {len(self.removed)} of an older export removed" if self.removed else ""
 
 
-def _write(folder: Path, files: Mapping[str, bytes], older: Mapping[str, bytes]) -> _Written:
+def _write(folder: Path, files: Mapping[str, bytes], *, older: Mapping[str, bytes]) -> _Written:
     """Write the files that differ, and remove those of an older export.
 
     Raises:
@@ -173,7 +173,7 @@ def _load_own(folder: Path) -> dict[str, bytes]:
 
 
 def _tell(
-    exported: Exported, services: Sequence[Service], folder: Path, *, written: _Written, request: ExportRequest
+    exported: Exported, services: Sequence[Service], *, folder: Path, written: _Written, request: ExportRequest
 ) -> None:
     for note in exported.notes:
         console.warn(f"{note}.")

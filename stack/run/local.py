@@ -77,10 +77,10 @@ def run_function(name: str, request: LocalRequest) -> int:
     if request.debugs:
         _check_debugger(function)
     _write_modules(stack, function)
-    return _handle_one(stack, function, request) if request.event else LocalRun(stack, function, request).run()
+    return _handle_one(stack, function, request=request) if request.event else LocalRun(stack, function, request).run()
 
 
-def _handle_one(stack: Stack, function: Function, request: LocalRequest) -> int:
+def _handle_one(stack: Stack, function: Function, *, request: LocalRequest) -> int:
     plan = _plan(stack, function)
     folder = stack.workspace.root / function.context
     event = request.event if request.event == "-" else str(Path(request.event).resolve())

@@ -65,18 +65,18 @@ def publish_and_print(request: PublishRequest) -> None:
     if not body:
         console.note("The message is empty: --body gives it a text, @FILE the content of a file, - standard input.")
     broker = find_device_broker(open_stack())
-    is_taken = _publish_mqtt(broker, request, body) if request.topic else _publish_amqp(broker, request, body)
+    is_taken = _publish_mqtt(broker, request, body=body) if request.topic else _publish_amqp(broker, request, body=body)
     _tell(request, is_taken)
 
 
-def _publish_mqtt(broker: Broker, request: PublishRequest, body: bytes) -> bool | None:
+def _publish_mqtt(broker: Broker, request: PublishRequest, *, body: bytes) -> bool | None:
     if request.headers:
         raise StackError("--header: a message of MQTT has none here; publish to an --exchange with a --key.")
     message = read_mqtt({"topic": request.topic, "qos": str(request.qos), "retain": _SWITCH[request.is_retained]})
     return publish_mqtt(broker, replace(message, body=body), count=request.count)
 
 
-def _publish_amqp(broker: Broker, request: PublishRequest, body: bytes) -> bool:
+def _publish_amqp(broker: Broker, request: PublishRequest, *, body: bytes) -> bool:
     if request.is_retained:
         raise StackError("--retain: only MQTT has messages that are retained; name a topic.")
     message = read_amqp({"exchange": request.exchange, "key": request.key, "persistent": "on"})
@@ -122,7 +122,7 @@ def watch_and_print(request: WatchRequest, *, as_json: bool) -> None:
     if request.count < 0:
         raise StackError(f"--count {request.count}: should be 1 or more, or 0 to go on until Ctrl-C.")
     if not request.exchange:
-        parse_model(Subscription, {"topic": request.pattern}, "watch")
+        parse_model(Subscription, {"topic": request.pattern}, name="watch")
     broker = find_broker(open_stack())
     seen = 0
     try:

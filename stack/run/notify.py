@@ -76,7 +76,7 @@ def test_channel(stack: Stack, name: str) -> None:
     # An attempt is counted a moment before its failure is.
     while looks < _LOOKS:
         looks = looks + 1 if alertmanager.count_sent(receiver, integration) > sent else 0
-        _check(stack, name, now)
+        _check(stack, name, start=now)
         time.sleep(_POLL_SECONDS)
 
 
@@ -92,7 +92,7 @@ def run_channel_test(name: str) -> None:
     console.success(f"{name} took the message.")
 
 
-def _check(stack: Stack, channel: str, start: float) -> None:
+def _check(stack: Stack, channel: str, *, start: float) -> None:
     """Make sure that a channel has not failed since it was told something, and that it is not too late.
 
     Raises:

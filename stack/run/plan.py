@@ -51,7 +51,7 @@ def find_plan(stack: Stack) -> tuple[Change, ...]:
         found = survey(stack)
         deploys = find_deploys([*_plan_deployed(stack), *stack.undeployed], deployed)
     told = _tell_notes(stack, deploys)
-    return (*found.changes, *found.edits, *_plan_broker(stack, found, asked.result()), *told)
+    return (*found.changes, *found.edits, *_plan_broker(stack, found, broker=asked.result()), *told)
 
 
 def _tell_notes(stack: Stack, deploys: Sequence[Change]) -> tuple[Change, ...]:
@@ -61,7 +61,7 @@ def _tell_notes(stack: Stack, deploys: Sequence[Change]) -> tuple[Change, ...]:
     return (*(left.get(one.subject, one) for one in deploys), *gone)
 
 
-def _plan_broker(stack: Stack, found: Survey, broker: BrokerSurvey) -> tuple[Change, ...]:
+def _plan_broker(stack: Stack, found: Survey, *, broker: BrokerSurvey) -> tuple[Change, ...]:
     """Return what would be done at the broker; of one that does not run, its container is told of already."""
     if not any(one.service == SERVICE and one.is_ready for one in found.containers):
         return ()

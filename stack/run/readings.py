@@ -75,7 +75,7 @@ def print_readings(request: ReadingsRequest, *, follow: bool) -> None:
     elif request.format == "table" and not request.output:
         _show(store, request)
     else:
-        count = write_series(find_series(store, request), request.format, request.output)
+        count = write_series(find_series(store, request), request.format, path=request.output)
         if request.output:
             console.success(f"{count} readings are in {request.output}.")
 
@@ -92,7 +92,7 @@ def read_labels(texts: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def manage_data(action: str, metric: str, labels: Mapping[str, str], *, yes: bool) -> None:
+def manage_data(action: str, metric: str, *, labels: Mapping[str, str], yes: bool) -> None:
     """Show how much is kept, or delete the readings of a metric, or of some of its series, of all time.
 
     Raises:
@@ -116,7 +116,7 @@ def manage_data(action: str, metric: str, labels: Mapping[str, str], *, yes: boo
     shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
     console.confirm(f"Delete all readings of {shown}, of all time?", yes=yes)
     store.delete(request.selector)
-    forget_last_seen(store, found, watched)
+    forget_last_seen(store, found, watched=watched)
     console.success(f"Deleted: {len(titles)} series.")
 
 
@@ -136,7 +136,7 @@ def _find_watched(stack: Stack, store: Store) -> dict[str, list[Series]]:
     return found
 
 
-def forget_last_seen(store: Store, gone: Sequence[Series], watched: Mapping[str, Sequence[Series]]) -> None:
+def forget_last_seen(store: Store, gone: Sequence[Series], *, watched: Mapping[str, Sequence[Series]]) -> None:
     """Have alerts expect nothing of series that are gone: they write down each minute when those came last.
 
     A metric that stays, with the same labels, is still expected by an alert that is about it.

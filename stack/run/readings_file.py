@@ -16,7 +16,7 @@ from stack.victoriametrics.client import Series
 FORMATS = ("csv", "json", "parquet")
 
 
-def write_series(found: Iterable[Series], kind: str, path: str) -> int:
+def write_series(found: Iterable[Series], kind: str, *, path: str) -> int:
     """Write readings to a file, or, without a path, to standard output; return how many.
 
     Raises:

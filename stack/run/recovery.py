@@ -52,7 +52,7 @@ def _find_stale_containers(stack: Stack, name: str, listed: Sequence[Container])
         return []
     service = stack.deployed_service(find_deployment(stack.workspace, name))
     strange = [one for one in found if _is_other(one, service)]
-    return strange if not service.runs_as_is or _is_certain(stack, service, len(found) - len(strange)) else []
+    return strange if not service.runs_as_is or _is_certain(stack, service, right=len(found) - len(strange)) else []
 
 
 def _is_other(container: Container, service: Service) -> bool:
@@ -61,7 +61,7 @@ def _is_other(container: Container, service: Service) -> bool:
     return is_strange(container, service.image) or (service.runs_as_is and container.files != files)
 
 
-def _is_certain(stack: Stack, service: Service, right: int) -> bool:
+def _is_certain(stack: Stack, service: Service, *, right: int) -> bool:
     """Return whether other files mean another version, and not that of settings which `up` has not seen to yet.
 
     The right containers are there beside the others, or a deploy of the function has not come to its end.
@@ -75,12 +75,12 @@ def _clear(stack: Stack, name: str) -> bool:
         if is_free and is_still and (stale_containers := _find_stale_containers(fresh, name, fresh.engine.listed())):
             console.warn(f"{name}: a deploy of it was cut short; what it left makes way for what is recorded.")
             write_stack(fresh, fresh.inputs)
-            if problem := _put_right(fresh, name, stale_containers):
+            if problem := _put_right(fresh, name, stale_containers=stale_containers):
                 console.warn(problem)
         return is_free and is_still
 
 
-def _put_right(stack: Stack, name: str, stale_containers: Sequence[Container]) -> str:
+def _put_right(stack: Stack, name: str, *, stale_containers: Sequence[Container]) -> str:
     if stack.engine.is_swarm and is_deployed(stack.workspace, name):
         open_driver(stack.engine).up([service_name(name)])
         return ""

@@ -120,19 +120,19 @@ def deploy_at(dashboard: RemoteDashboard, document: dict[str, Any], tell: Tell) 
         dashboard.require(method, path, sent, headers)
     except AwayError:
         # It may have heard that, or not.
-        if not _has_begun(dashboard, name, before.function):
+        if not _has_begun(dashboard, name, before=before.function):
             again()
-    return _follow_until_sure(dashboard, name, tell, before=before, again=again)
+    return _follow_until_sure(dashboard, name, tell=tell, before=before, again=again)
 
 
 def _follow_until_sure(
-    dashboard: RemoteDashboard, name: str, tell: Tell, *, before: "_End", again: Callable[[], object]
+    dashboard: RemoteDashboard, name: str, *, tell: Tell, before: "_End", again: Callable[[], object]
 ) -> RemoteFunction:
     """Follow a deploy to its end; one that its dashboard has forgotten, since it was started again, is sent again."""
     for number in range(_ATTEMPTS):
         if number:
             again()
-        end = _follow(dashboard, name, tell)
+        end = _follow(dashboard, name, tell=tell)
         if not end.may_be_older(before):
             return end.function
     raise FunctionError(f"{dashboard.address} was away again and again, and may not have {name} yet; type this again.")
@@ -150,9 +150,9 @@ def roll_back_at(dashboard: RemoteDashboard, name: str, number: int) -> RemoteFu
         dashboard.require("POST", f"functions/{name}/rollback", {"revision": number})
     except AwayError:
         # What it has heard must not be sent again: it would go one revision further.
-        if not _has_begun(dashboard, name, before):
+        if not _has_begun(dashboard, name, before=before):
             raise
-    found = _follow(dashboard, name, lambda _: None).function
+    found = _follow(dashboard, name, tell=lambda _: None).function
     if found.revision == before.revision:
         raise FunctionError(f"{dashboard.address} has not gone back: {found.message or 'it does not say why'}")
     return found
@@ -166,14 +166,14 @@ def _prepare_project(dashboard: RemoteDashboard, document: dict[str, Any]) -> st
     return project
 
 
-def _has_begun(dashboard: RemoteDashboard, name: str, before: RemoteFunction) -> bool:
+def _has_begun(dashboard: RemoteDashboard, name: str, *, before: RemoteFunction) -> bool:
     """Return whether a dashboard that was away has begun what it was asked, once it answers again."""
-    answer = _ask_patiently(dashboard, f"functions/{name}", time.monotonic())
+    answer = _ask_patiently(dashboard, f"functions/{name}", heard=time.monotonic())
     now = read_function(answer.document)
     return answer.is_good and (now.revision != before.revision or now.state not in _GOOD | _BAD)
 
 
-def _ask_patiently(dashboard: RemoteDashboard, path: str, heard: float) -> Answer:
+def _ask_patiently(dashboard: RemoteDashboard, path: str, *, heard: float) -> Answer:
     """Return the answer of a dashboard that may be away for a while, since it was heard."""
     was_away = False
     while True:
@@ -209,12 +209,12 @@ def _read_end(answer: Answer, *, was_away: bool = False) -> _End:
     return _End(read_function(answer.document), begun, was_away)
 
 
-def _follow(dashboard: RemoteDashboard, name: str, tell: Tell) -> _End:
+def _follow(dashboard: RemoteDashboard, name: str, *, tell: Tell) -> _End:
     """Tell of a deploy's log as it grows, until it has ended."""
     deadline = min(dashboard.deadline - _LAST_SECONDS, time.monotonic() + _PATIENCE_SECONDS)
     shown, path, was_away = 0, f"functions/{name}", False
     while True:
-        answer = _ask_patiently(dashboard, path, time.monotonic())
+        answer = _ask_patiently(dashboard, path, heard=time.monotonic())
         was_away |= answer.was_away
         document = dashboard.expect_mapping(answer, path)
         found, told = read_function(document), _read_object(document.get("status")).get("logs")

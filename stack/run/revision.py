@@ -66,7 +66,7 @@ def list_revisions(stack: Stack, name: str) -> tuple[Revision, ...]:
     return tuple(_describe(one, deployments[0], images) for one in deployments)
 
 
-def find_revision(workspace: Workspace, name: str, number: int) -> Deployment:
+def find_revision(workspace: Workspace, name: str, *, number: int) -> Deployment:
     """Return the revision to go back to: a number, or with 0 the one before what runs.
 
     Raises:
@@ -143,19 +143,19 @@ class _Side:
     left_out: frozenset[str] = frozenset()
 
 
-def compare_revisions(workspace: Workspace, name: str, before: int, after: int) -> Comparison:
+def compare_revisions(workspace: Workspace, name: str, *, before: int, after: int) -> Comparison:
     """Compare two revisions; 0 is the function's folder.
 
     Raises:
         StackError: there is no such revision, or the folder cannot be read.
     """
     numbers = (before, after)
-    sides = [_read_side(workspace, name, number, other) for number, other in (numbers, reversed(numbers))]
+    sides = [_read_side(workspace, name, number=number, other=other) for number, other in (numbers, reversed(numbers))]
     left_out = frozenset().union(*(one.left_out for one in sides))
     files = [_leave_out(one.files, left_out) for one in sides if one.files is not None]
     if len(files) == len(sides):
         return Comparison(compare_files(*files), has_files=True)
-    configs = [{FILE: _write(_load_config(workspace, name, number))} for number in numbers]
+    configs = [{FILE: _write(_load_config(workspace, name, number=number))} for number in numbers]
     return Comparison(compare_files(*configs), has_files=False)
 
 
@@ -165,19 +165,19 @@ def restore_revision(workspace: Workspace, name: str, number: int) -> None:
     Raises:
         StackError: its files are not kept, or cannot be written.
     """
-    deployment = _find_deployment(workspace, name, number)
+    deployment = _find_deployment(workspace, name, number=number)
     if deployment.code:
         raise FunctionError(f"The code of {name} is not in its folder; spec.build.path says where it is.")
-    kept = find_snapshot(workspace, name, number) or {}
-    restore_snapshot(workspace, name, number, frozenset(deployment.files) - set(kept))
+    kept = find_snapshot(workspace, name, number=number) or {}
+    restore_snapshot(workspace, name, number=number, left_out=frozenset(deployment.files) - set(kept))
 
 
-def _read_side(workspace: Workspace, name: str, number: int, other: int) -> _Side:
+def _read_side(workspace: Workspace, name: str, *, number: int, other: int) -> _Side:
     if number == FOLDER_NUMBER:
-        has_code = other == FOLDER_NUMBER or not _find_deployment(workspace, name, other).code
+        has_code = other == FOLDER_NUMBER or not _find_deployment(workspace, name, number=other).code
         return _read_folder(find_folder(workspace.root, name)) if has_code else _Side(None)
-    deployment = _find_deployment(workspace, name, number)
-    kept = find_snapshot(workspace, name, number)
+    deployment = _find_deployment(workspace, name, number=number)
+    kept = find_snapshot(workspace, name, number=number)
     if kept is None:
         return _Side(None)
     # Where the code is elsewhere, the configuration is not among its files.
@@ -196,13 +196,13 @@ def _leave_out(files: Mapping[str, bytes], paths: frozenset[str]) -> dict[str, b
     return {path: content for path, content in files.items() if path not in paths}
 
 
-def _load_config(workspace: Workspace, name: str, number: int) -> FunctionConfig:
+def _load_config(workspace: Workspace, name: str, *, number: int) -> FunctionConfig:
     if number == FOLDER_NUMBER:
         return load_function(find_folder(workspace.root, name)).config
-    return _find_deployment(workspace, name, number).config
+    return _find_deployment(workspace, name, number=number).config
 
 
-def _find_deployment(workspace: Workspace, name: str, number: int) -> Deployment:
+def _find_deployment(workspace: Workspace, name: str, *, number: int) -> Deployment:
     found = [one for one in load_revisions(workspace, name) if one.revision == number]
     if not found:
         raise FunctionError(f"{name} has no revision {number}; `invoke functions {name}` lists them.")

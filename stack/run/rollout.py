@@ -39,7 +39,7 @@ _LINGER_SECONDS = 3.0
 
 
 @contextmanager
-def open_rollout(stack: Stack, services: Sequence[Service], progress: DeployProgress) -> "Iterator[Rollout]":
+def open_rollout(stack: Stack, services: Sequence[Service], *, progress: DeployProgress) -> "Iterator[Rollout]":
     """Yield the rollout of functions whose images are there; what does not count when the block fails is taken back.
 
     Who runs it shares the lock of the stack, and holds those of the functions' rollouts.
@@ -106,7 +106,7 @@ class Rollout:
         """Have what is ready count, beside the others as they are by now."""
         with lock(self.stack.workspace, TREE):
             for one in ready:
-                record_deployment(self.stack.workspace, one.plan, one.image, message=message, restores=restores)
+                record_deployment(self.stack.workspace, one.plan, image=one.image, message=message, restores=restores)
             fresh = self.stack.reread()
             write_stack(fresh, _with_services(fresh.inputs, ready), own=[one.plan.name for one in ready])
 
@@ -119,7 +119,7 @@ class Rollout:
             new = [one for one in self._list_containers() if one.id not in known]
             open_driver(self.stack.engine).stop([one for one in new if one.service in _names(failed)])
             # The broker forgets the accounts of functions that are not deployed otherwise.
-            settle_accounts(self.stack, self._render_accounts(failed), self.stack.rendered_accounts)
+            settle_accounts(self.stack, self._render_accounts(failed), after=self.stack.rendered_accounts)
             fresh = self.stack.reread()
             write_stack(fresh, fresh.inputs, own=[one.plan.name for one in failed])
             if made_way := self._find_in_the_way(failed):
@@ -167,9 +167,9 @@ class Rollout:
     def _prepare(self) -> None:
         """Note what is about to be started, and write what it needs: secrets, accounts, a Compose file."""
         for one in self.pending:
-            note_candidate(self.stack.workspace, one.plan, one.image)
+            note_candidate(self.stack.workspace, one.plan, image=one.image)
         self.stack.prepare(self.pending)
-        apply_accounts(find_broker(self.stack), self.stack.rendered_accounts, self._render_accounts(self.pending))
+        apply_accounts(find_broker(self.stack), self.stack.rendered_accounts, after=self._render_accounts(self.pending))
         write_file(self.file, self._candidate)
 
     def _render_accounts(self, coming: Sequence[Service]) -> bytes:
@@ -268,7 +268,7 @@ class SwarmRollout(Rollout):
         if not failed:
             return
         with uninterrupted():
-            settle_accounts(self.stack, self._render_accounts(failed), self.stack.rendered_accounts)
+            settle_accounts(self.stack, self._render_accounts(failed), after=self.stack.rendered_accounts)
             fresh = self.stack.reread()
             write_stack(fresh, fresh.inputs, own=[one.plan.name for one in failed])
             before = {one.service for one in self._before}

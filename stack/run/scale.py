@@ -49,7 +49,7 @@ def scale_function(name: str, text: str) -> None:
     open_driver(stack.engine).check()
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, STACK, is_shared=True):
         stack = stack.reread()
-        _check(stack, name, replicas)
+        _check(stack, name, replicas=replicas)
         before = stack.replicas.get(name)
         with console.working(f"Scaling {name} to {replicas}"):
             with lock(stack.workspace, TREE):
@@ -59,14 +59,14 @@ def scale_function(name: str, text: str) -> None:
             problem = finish(stack, service, step)
         if problem:
             with lock(stack.workspace, TREE):
-                _put_back(stack, name, before)
+                _put_back(stack, name, replicas=before)
             raise FunctionError(problem)
     console.success(f"{name}: {replicas} {'container' if replicas == 1 else 'containers'}.")
 
 
 def keep(stack: Stack, name: str, replicas: int) -> Stack:
     """Remember how many containers a function has, and write that; return the stack as it is then."""
-    keep_replicas(stack.workspace, name, replicas)
+    keep_replicas(stack.workspace, name, replicas=replicas)
     fresh = stack.reread()
     write_stack(fresh, fresh.inputs)
     return fresh
@@ -124,18 +124,18 @@ def _surplus(containers: Sequence[Container], count: int) -> list[Container]:
     return sorted(containers, key=lambda one: (not one.is_stopped, one.is_ready))[: max(0, count)]
 
 
-def _put_back(stack: Stack, name: str, replicas: int | None) -> None:
+def _put_back(stack: Stack, name: str, *, replicas: int | None) -> None:
     if replicas is None:
         forget_replicas(stack.workspace, name)
     else:
-        keep_replicas(stack.workspace, name, replicas)
+        keep_replicas(stack.workspace, name, replicas=replicas)
     stack = stack.reread()
     write_stack(stack, stack.inputs)
     service = find_service(stack, name)
     settle(stack, service, service.replicas)
 
 
-def _check(stack: Stack, name: str, replicas: int) -> None:
+def _check(stack: Stack, name: str, *, replicas: int) -> None:
     deployments = load_deployments(stack.workspace)
     if name not in deployments:
         known = ", ".join(deployments) or "none"
@@ -178,10 +178,10 @@ def settle_scaler(stack: Stack) -> None:
     Raises:
         StackError: its image could not be made, or Docker refused.
     """
-    settle_program(stack, SCALER, lambda inputs: inputs.has_scaler)
+    settle_program(stack, SCALER, is_wanted=lambda inputs: inputs.has_scaler)
 
 
-def settle_program(stack: Stack, service: str, is_wanted: Callable[[Inputs], bool]) -> None:
+def settle_program(stack: Stack, service: str, *, is_wanted: Callable[[Inputs], bool]) -> None:
     """Have a program of Tidegate's own run where it is wanted, and only there, in a stack that runs.
 
     Raises:
@@ -249,7 +249,7 @@ class Scaler:
         depths = find_broker(self.stack).depths()
         short = self._find_short(services)
         for service in services:
-            self._see_to(service, _weigh(service, traffic, depths), is_short=service.plan.service in short)
+            self._see_to(service, _weigh(service, traffic, depths=depths), is_short=service.plan.service in short)
 
     def _find_short(self, services: Sequence[Service]) -> set[str]:
         """Count, now and then, whose containers are not as many as were decided, such as after a loss of power."""
@@ -300,7 +300,7 @@ class Scaler:
         with self._turn, lock(workspace, TREE):
             if name not in load_deployments(workspace):
                 return None
-            keep_replicas(workspace, name, replicas)
+            keep_replicas(workspace, name, replicas=replicas)
             stack = self.stack.reread()
             write_stack(stack, stack.inputs, own=[name])
             return stack, begin(stack, find_service(stack, name), replicas)
@@ -312,7 +312,7 @@ def _find_services(stack: Stack) -> list[Service]:
     return [one for one in map(fresh.deployed_service, allowed) if one.limits.is_automatic]
 
 
-def _weigh(service: Service, traffic: dict[str, Traffic], depths: dict[str, Depth]) -> Load:
+def _weigh(service: Service, traffic: dict[str, Traffic], *, depths: dict[str, Depth]) -> Load:
     queues: Sequence[Depth] = [depths[queue] for queue in own_queues(service.plan) if queue in depths]
     requests = traffic[service.plan.name].requests if service.plan.name in traffic else 0
     return Load(sum(one.messages for one in queues), sum(one.rate for one in queues), requests)

@@ -76,7 +76,7 @@ def _set(stack: Stack, order: SecretCommand) -> None:
         raise HostError(f"There is no value, so {ref} is as it was: type one, pipe one, or name a --file that has one.")
     if len(content) > _MOST_BYTES:
         raise HostError(f"The value of {ref} is longer than a secret's may be, 1 MiB; nothing was set.")
-    if not write_secret(stack.workspace, ref, content):
+    if not write_secret(stack.workspace, ref, content=content):
         console.say(f"{ref} was so already.")
         return
     console.success(f"{ref} is set.")
@@ -167,7 +167,7 @@ def _written_plans(stack: Stack) -> Iterator[FunctionPlan]:
     """Yield the functions in functions/ as far as they can be read: a mistake in one does not hide the others."""
     for folder in function_folders(stack.workspace.root).values():
         try:
-            plan = complete_function(load_function(folder), "", stack.settings)
+            plan = complete_function(load_function(folder), "", settings=stack.settings)
             find_wants(plan)
         except ConfigError as error:
             console.warn(str(error))

@@ -50,7 +50,7 @@ def write_stack(
     """
     theirs = find_rollouts(stack.workspace).difference(own)
     coming = [one for name in theirs if (one := stack.find_coming(name))]
-    mount_secrets(stack.workspace, stack.vault, used_secrets(inputs.services))
+    mount_secrets(stack.workspace, stack.vault, mounts=used_secrets(inputs.services))
     is_checked = files is not None
     files, before = files or keep_checked(stack, render(inputs)), stack.rendered_accounts
     if list_unreadable(stack.workspace):
@@ -72,9 +72,9 @@ def write_stack(
         write_notify_secrets(stack.workspace, secrets, keeps_others=not is_checked)
     if secure := secure_bridges(inputs.settings.bridge):
         write_bridge_authorities(stack.workspace, secure)
-    changed = write_tree(stack.workspace, files, theirs)
-    settle_accounts(stack, before, files[ACCOUNTS])
-    settle_gateway(stack.engine, stack.settings, files, is_ending=starts_gateway)
+    changed = write_tree(stack.workspace, files, leaving=theirs)
+    settle_accounts(stack, before, after=files[ACCOUNTS])
+    settle_gateway(stack.engine, stack.settings, files=files, is_ending=starts_gateway)
     return changed
 
 
@@ -87,7 +87,7 @@ def prepare_certificates(stack: Stack) -> Stack:
     if not stack.settings.tls.is_on:
         return stack
     before, was_bad = stack.bare_inputs.certificate, has_bad_authority(stack.workspace)
-    served = make_tls(stack.workspace, stack.settings, _list_server_names(stack))
+    served = make_tls(stack.workspace, stack.settings, names=_list_server_names(stack))
     if stack.settings.tls.certificate and served.ends_soon:
         console.warn(f"{stack.settings.tls.certificate} ends on {served.end.date()}; renew it, and type `invoke up`.")
     _warn_authority(find_authority_end(stack.workspace), is_new=was_bad)
@@ -140,7 +140,7 @@ def take_down(*, volumes: bool) -> None:
     """
     stack = open_stack()
     open_driver(stack.engine).check()
-    check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
+    check_owner(stack.workspace, stack.settings.project, containers=stack.engine.listed())
     with stack_lock(stack.workspace):
         if not stack.engine.compose_file.is_file():
             write_stack(stack, stack.inputs)

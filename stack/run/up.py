@@ -91,7 +91,7 @@ class RollingRestart:
 
 
 def find_renewal(
-    engine: Engine, changes: Iterable[Change], services: Iterable[Service], containers: Collection[Container]
+    engine: Engine, changes: Iterable[Change], *, services: Iterable[Service], containers: Collection[Container]
 ) -> RollingRestart:
     """Find the functions that are to be replaced, run, and hold no port of this machine."""
     # Swarm puts new containers beside the older ones itself.
@@ -144,7 +144,9 @@ class Survey:
     @cached_property
     def renewal(self) -> RollingRestart:
         """Return which functions get new containers beside those that run."""
-        return find_renewal(self.stack.engine, self.changes, self.stack.inputs.services, self.containers)
+        return find_renewal(
+            self.stack.engine, self.changes, services=self.stack.inputs.services, containers=self.containers
+        )
 
     def _runs_on(self, change: Change) -> bool:
         """Return whether containers of the service stay when its surplus goes."""
@@ -174,7 +176,7 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     wanted = find_wanted(stack.inputs, find_definitions(files[name_stack_file(stack.settings)]))
     left_alone = list_unreadable(stack.workspace)
     containers = tuple(one for one in stack.engine.containers() if one.function not in left_alone)
-    check_owner(stack.workspace, stack.settings.project, containers)
+    check_owner(stack.workspace, stack.settings.project, containers=containers)
     if not is_upgrade:
         check_data(stack, containers)
     changes = find_changes(wanted, map(_as_running, containers))
@@ -285,7 +287,7 @@ def _wait(found: Survey) -> None:
     """
     engine, ignored = found.stack.engine, found.renewal.older_ids
     with console.working("Waiting until all is healthy"):
-        wait_ready(engine, [SERVICE], _BROKER_SECONDS)
+        wait_ready(engine, [SERVICE], seconds=_BROKER_SECONDS)
         failures = find_failures(engine, found.wanted, _BROKER_SECONDS, ignored=ignored, grace=START_GRACE_SECONDS)
         if found.renewal.older:
             found.renewal.finish(failures)

@@ -66,7 +66,7 @@ def upgrade_and_print(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
     stack = open_stack()
     open_driver(stack.engine).check()
     containers = stack.engine.listed()
-    check_owner(stack.workspace, stack.settings.project, containers)
+    check_owner(stack.workspace, stack.settings.project, containers=containers)
     upgrade = plan_upgrade(stack, containers, rebuild=rebuild)
     if not upgrade.steps:
         console.say(f"There is nothing to upgrade: the base images are younger than {OLD_DAYS} days (--rebuild makes")
@@ -77,7 +77,7 @@ def upgrade_and_print(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
     if dry_run:
         return
     console.confirm("From another RabbitMQ there may be no way back (`invoke backup` makes one). Go on?", yes=yes)
-    run_upgrade(stack, upgrade, containers)
+    run_upgrade(stack, upgrade, containers=containers)
 
 
 def check_data_stays(stack: Stack, upgrade: Upgrade) -> None:
@@ -106,12 +106,12 @@ def plan_upgrade(stack: Stack, containers: Sequence[Container], *, rebuild: bool
         StackError: there is no way from the data to the RabbitMQ that is to be.
     """
     project, wanted = stack.settings.project, find_wanted_data(stack.settings, stack.base_images)
-    volumes = [one for one in find_volumes(project) if holds_data(stack, one, containers)]
+    volumes = [one for one in find_volumes(project) if holds_data(stack, one, containers=containers)]
     found = [describe(stack.workspace, one) for one in volumes]
     others = [one for one in found if one.volume != wanted.volume]
     own = next((one for one in found if one.volume == wanted.volume), None)
     if others and (own or len(others) > 1):
-        raise ConflictError(explain_others(project, wanted, others, has_data=own is not None))
+        raise ConflictError(explain_others(project, wanted, others=others, has_data=own is not None))
     data = others[0] if others else own
     if data and (problem := explain_step(data.version, wanted.version)):
         raise StackError(problem)
@@ -121,7 +121,7 @@ def plan_upgrade(stack: Stack, containers: Sequence[Container], *, rebuild: bool
     return Upgrade(renews, others[0] if others else None, own if is_older else None, wanted)
 
 
-def run_upgrade(stack: Stack, upgrade: Upgrade, containers: Sequence[Container]) -> None:
+def run_upgrade(stack: Stack, upgrade: Upgrade, *, containers: Sequence[Container]) -> None:
     """Do it: the older broker runs until all that is made for the new one is there."""
     before: set[str] = set()
     with interruptible(_WAY_ON), stack_lock(stack.workspace):
@@ -142,7 +142,7 @@ def run_upgrade(stack: Stack, upgrade: Upgrade, containers: Sequence[Container])
         own = [*list_nodes(stack.settings), GATEWAY]
         open_driver(stack.engine).up(start_nodes(stack, own, stack.engine.listed()))
     if upgrade.moved:
-        _finish(stack, upgrade.moved, before)
+        _finish(stack, upgrade.moved, before=before)
     console.success("Done.")
     if upgrade.renews:
         console.say(
@@ -192,7 +192,7 @@ def _move(stack: Stack, upgrade: Upgrade) -> None:
         raise
 
 
-def _finish(stack: Stack, moved: BrokerData, before: set[str]) -> None:
+def _finish(stack: Stack, moved: BrokerData, *, before: set[str]) -> None:
     """Remove the older volume once every queue is there again.
 
     Raises:

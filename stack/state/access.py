@@ -225,27 +225,27 @@ def _write(workspace: Workspace, kept: _Kept) -> None:
 def show_proof(workspace: Workspace) -> str:
     """Return what Tidegate's own programs send to the gateway in the header OWN_HEADER."""
     key = SecretContent(load_stack_key(workspace))
-    return hashlib.sha256(derive(key, _LABEL, _NAME)).hexdigest()
+    return hashlib.sha256(derive(key, _LABEL, name=_NAME)).hexdigest()
 
 
 def write_gateway_login(workspace: Workspace, login: GatewayLogin) -> None:
     """Write the digests to where the gateway's container sees them; the folder around is private."""
-    _write_mounted(workspace, MOUNTED, login.files)
+    _write_mounted(workspace, MOUNTED, files=login.files)
 
 
 def write_store_login(workspace: Workspace, key: SecretContent) -> None:
     """Write what the store's container is to know of its logins."""
-    _write_mounted(workspace, STORE_MOUNTED, login_files(key))
+    _write_mounted(workspace, STORE_MOUNTED, files=login_files(key))
 
 
 def write_grafana_login(workspace: Workspace, key: SecretContent) -> None:
     """Write what Grafana's container is to know: the password of its user, and of the store's."""
-    _write_mounted(workspace, GRAFANA_MOUNTED, grafana_login_files(key))
+    _write_mounted(workspace, GRAFANA_MOUNTED, files=grafana_login_files(key))
 
 
 def write_devices_login(workspace: Workspace, key: SecretContent) -> None:
     """Write the password by which the service of devices logs in at the broker."""
-    _write_mounted(workspace, SERVICE_LOGIN, service_files(key))
+    _write_mounted(workspace, SERVICE_LOGIN, files=service_files(key))
 
 
 def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes], *, keeps_others: bool = False) -> None:
@@ -253,7 +253,7 @@ def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes], *, ke
 
     They are kept where its configuration is not written as well: it reads those that it names.
     """
-    _write_mounted(workspace, SECRETS_MOUNTED, files)
+    _write_mounted(workspace, SECRETS_MOUNTED, files=files)
     for path in (workspace.rendered / SECRETS_MOUNTED).iterdir():
         if path.name not in files and not keeps_others:
             remove_file(path)
@@ -266,7 +266,7 @@ def write_bridge_authorities(workspace: Workspace, bridges: Iterable[Bridge]) ->
         ConfigError: a file of the user's cannot be read, or is none of certificates.
     """
     files = {f"{one.name}.pem": content for one in bridges if (content := _read_authorities(workspace, one))}
-    _write_mounted(workspace, AUTHORITIES, files)
+    _write_mounted(workspace, AUTHORITIES, files=files)
 
 
 def list_authorities(workspace: Workspace, bridges: Iterable[Bridge]) -> tuple[tuple[str, str], ...]:
@@ -298,7 +298,7 @@ def _read_authorities(workspace: Workspace, bridge: Bridge) -> bytes:
     return content
 
 
-def _write_mounted(workspace: Workspace, path: str, files: Mapping[str, bytes]) -> None:
+def _write_mounted(workspace: Workspace, path: str, *, files: Mapping[str, bytes]) -> None:
     folder = workspace.rendered / path
     make_folder(workspace.secrets, _PRIVATE_FOLDER_GATEWAY_LOGIN)
     make_folder(folder, _FOLDER)

@@ -77,10 +77,10 @@ def load_authority(workspace: Workspace, project: str) -> Pair:
         return found
     key = _load_key(workspace, _AUTHORITY) or ec.generate_private_key(ec.SECP256R1())
     name = _name(f"Tidegate {project}")
-    builder = _begin(name, name, key.public_key(), _AUTHORITY_DAYS)
+    builder = _begin(name, name, key=key.public_key(), days=_AUTHORITY_DAYS)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
-    return _save(workspace, _AUTHORITY, Pair(key, _sign(builder, key)))
+    return _save(workspace, _AUTHORITY, pair=Pair(key, _sign(builder, key)))
 
 
 def was_never_good(certificate: x509.Certificate) -> bool:
@@ -88,7 +88,7 @@ def was_never_good(certificate: x509.Certificate) -> bool:
     return certificate.not_valid_after_utc < _CLOCK_BEGINS
 
 
-def load_server(workspace: Workspace, project: str, names: Sequence[str]) -> Pair:
+def load_server(workspace: Workspace, project: str, *, names: Sequence[str]) -> Pair:
     """Return the servers' certificate for some names and addresses; another is made where it ends soon or has others.
 
     Raises:
@@ -96,13 +96,13 @@ def load_server(workspace: Workspace, project: str, names: Sequence[str]) -> Pai
     """
     found = _load(workspace, _SERVER)
     authority = load_authority(workspace, project)
-    if found and _is_good(found.certificate, authority.certificate, names):
+    if found and _is_good(found.certificate, authority.certificate, names=names):
         return found
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _begin(_name(names[0]), authority.certificate.subject, key.public_key(), _SERVER_DAYS)
+    builder = _begin(_name(names[0]), authority.certificate.subject, key=key.public_key(), days=_SERVER_DAYS)
     builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_alternative, names))), critical=False)
     builder = _finish(builder, ExtendedKeyUsageOID.SERVER_AUTH)
-    return _save(workspace, _SERVER, Pair(key, _sign(builder, authority.key)))
+    return _save(workspace, _SERVER, pair=Pair(key, _sign(builder, authority.key)))
 
 
 def save_node_pair(workspace: Workspace, project: str) -> Path:
@@ -113,7 +113,7 @@ def save_node_pair(workspace: Workspace, project: str) -> Path:
     path = workspace.secrets / _FOLDER / _NODE
     if not path.exists():
         key, name = ec.generate_private_key(ec.SECP256R1()), _name(f"Tidegate {project} node")
-        builder = _begin(name, name, key.public_key(), _AUTHORITY_DAYS)
+        builder = _begin(name, name, key=key.public_key(), days=_AUTHORITY_DAYS)
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(REGISTRY)]), critical=False)
         builder = _finish(builder, ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
         pair = Pair(key, _sign(builder, key))
@@ -138,7 +138,7 @@ def sign_revocations(authority: Pair, revoked: Mapping[str, float]) -> bytes:
     return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def make_device_pair(workspace: Workspace, project: str, device: str) -> Pair:
+def make_device_pair(workspace: Workspace, project: str, *, device: str) -> Pair:
     """Return a new key and certificate for a device, whose common name is its user; the key is kept nowhere.
 
     Its alternative name is its client id. It ends no later than the authority.
@@ -150,13 +150,13 @@ def make_device_pair(workspace: Workspace, project: str, device: str) -> Pair:
     left = (authority.certificate.not_valid_after_utc - datetime.now(UTC)).days
     if left < 1:
         raise HostError("The stack's own authority has ended. docs/guides/tls.md tells how another takes its place.")
-    builder = _begin(_name(device), authority.certificate.subject, key.public_key(), min(DEVICE_DAYS, left))
+    builder = _begin(_name(device), authority.certificate.subject, key=key.public_key(), days=min(DEVICE_DAYS, left))
     # RabbitMQ compares the client id with it.
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(device)]), critical=False)
     return Pair(key, _sign(_finish(builder, ExtendedKeyUsageOID.CLIENT_AUTH), authority.key))
 
 
-def _is_good(certificate: x509.Certificate, authority: x509.Certificate, names: Sequence[str]) -> bool:
+def _is_good(certificate: x509.Certificate, authority: x509.Certificate, *, names: Sequence[str]) -> bool:
     """Return whether a server's certificate is of the authority, has just these names, and does not end soon."""
     try:
         certificate.verify_directly_issued_by(authority)
@@ -167,7 +167,9 @@ def _is_good(certificate: x509.Certificate, authority: x509.Certificate, names: 
     return is_lasting and set(found) == set(map(_alternative, names))
 
 
-def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+def _begin(
+    subject: x509.Name, issuer: x509.Name, *, key: ec.EllipticCurvePublicKey, days: int
+) -> x509.CertificateBuilder:
     """Begin a certificate that is good from now on.
 
     Raises:
@@ -269,7 +271,7 @@ def _advise(name: str) -> str:
     return f"Take both from a backup, or remove both: `invoke certificates` makes others{_LOST.get(name, '')}."
 
 
-def _save(workspace: Workspace, name: str, pair: Pair) -> Pair:
+def _save(workspace: Workspace, name: str, *, pair: Pair) -> Pair:
     key_file, certificate_file = _files(workspace, name)
     make_folder(workspace.secrets, _PRIVATE_FOLDER)
     make_folder(key_file.parent, _PRIVATE_FOLDER)

@@ -115,7 +115,7 @@ def make_account(workspace: Workspace, overlap: float = 0.0) -> None:
     name = _choose_name(former, is_another=overlap > 0)
     make_folder(workspace.secrets, 0o700)
     if overlap and not former.is_guest:
-        _keep_former(workspace, former, time.time() + overlap)
+        _keep_former(workspace, former, until=time.time() + overlap)
     else:
         forget_former_credentials(workspace)
     write_file(workspace.secrets / _NAME, name.encode() + b"\n", _PRIVATE)
@@ -153,7 +153,7 @@ def _read_former(workspace: Workspace) -> _Former | None:
     return _Former(Credentials(kept.username, Secret(kept.password)), kept.until) if kept else None
 
 
-def _keep_former(workspace: Workspace, former: Credentials, until: float) -> None:
+def _keep_former(workspace: Workspace, former: Credentials, *, until: float) -> None:
     kept = _KeptFormer(former.username, former.password.get_secret_value(), until)
     write_file(workspace.secrets / _FORMER, json.dumps(asdict(kept)).encode() + b"\n", _PRIVATE)
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))

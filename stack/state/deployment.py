@@ -79,7 +79,7 @@ class Deployment(BaseModel):
             version=self.version,
             content=self.content,
         )
-        return complete_function(function, self.handler, settings)
+        return complete_function(function, self.handler, settings=settings)
 
 
 def load_deployments(workspace: Workspace) -> dict[str, Deployment]:
@@ -131,16 +131,16 @@ def load_revisions(workspace: Workspace, name: str) -> tuple[Deployment, ...]:
 
 
 def record_deployment(
-    workspace: Workspace, plan: FunctionPlan, image: str, *, message: str = "", restores: int = 0
+    workspace: Workspace, plan: FunctionPlan, *, image: str, message: str = "", restores: int = 0
 ) -> Deployment:
     """Remember that a function runs as this image from now on; what ran before stays as a revision.
 
     `restores` is the revision that a rollback has gone back to.
     """
     before = load_deployment(workspace, plan.name)
-    revision = _find_last(workspace, plan.name, before) + 1
+    revision = _find_last(workspace, plan.name, before=before) + 1
     deployment = _describe(plan, image, revision=revision, message=message, restores=restores)
-    _keep_files(workspace, plan.function, deployment, before)
+    _keep_files(workspace, plan.function, deployment=deployment, before=before)
     if before:
         _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
     _write(_copy(workspace, plan.name), deployment)
@@ -148,7 +148,7 @@ def record_deployment(
     return deployment
 
 
-def note_candidate(workspace: Workspace, plan: FunctionPlan, image: str) -> None:
+def note_candidate(workspace: Workspace, plan: FunctionPlan, *, image: str) -> None:
     """Remember what is about to be started, until what it or the one before left at the broker is seen to."""
     _write(_candidate(workspace, plan.name), _describe(plan, image, revision=0, message=""))
 
@@ -197,12 +197,12 @@ def forget_deployment(workspace: Workspace, name: str) -> None:
     shutil.rmtree(_history(workspace, name), ignore_errors=True)
 
 
-def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
+def forget_revisions(workspace: Workspace, name: str, *, oldest: int) -> None:
     """Forget the revisions before a number."""
     for path in _find(_history(workspace, name)):
         if path.stem.isdecimal() and int(path.stem) < oldest:
             remove_file(path)
-            forget_snapshot(workspace, name, int(path.stem))
+            forget_snapshot(workspace, name, number=int(path.stem))
 
 
 def load_author() -> str:
@@ -237,21 +237,21 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str, re
     )
 
 
-def _find_last(workspace: Workspace, name: str, before: Deployment | None) -> int:
+def _find_last(workspace: Workspace, name: str, *, before: Deployment | None) -> int:
     """Return the number of the last revision; where what runs cannot be read, that of the files there are."""
     if before:
         return before.revision
     return max((int(path.stem) for path in _find(_history(workspace, name)) if path.stem.isdecimal()), default=0)
 
 
-def _keep_files(workspace: Workspace, function: Function, deployment: Deployment, before: Deployment | None) -> None:
+def _keep_files(workspace: Workspace, function: Function, *, deployment: Deployment, before: Deployment | None) -> None:
     """Keep what the image was built from; of one that runs again, what was kept then."""
     if any(file.digest for file in function.files):
-        take_snapshot(workspace, function, deployment.revision)
+        take_snapshot(workspace, function, number=deployment.revision)
         return
     older = load_revisions(workspace, function.name) if before else ()
     same = [one.revision for one in older if one.image == deployment.image]
-    copy_snapshot(workspace, function.name, same[0] if same else 0, deployment.revision)
+    copy_snapshot(workspace, function.name, number=same[0] if same else 0, new=deployment.revision)
 
 
 def _current(workspace: Workspace, name: str) -> Path:

@@ -59,12 +59,12 @@ class Registry:
 def load_registry(workspace: Workspace) -> Registry:
     """Read all devices; a file with a mistake takes none of the others away."""
     documents, problems = _read_all(workspace)
-    types, of_types = _parse_all(DeviceType, TYPES, documents[TYPES])
-    devices, of_devices = _parse_all(Device, FOLDER, documents[FOLDER])
+    types, of_types = _parse_all(DeviceType, TYPES, documents=documents[TYPES])
+    devices, of_devices = _parse_all(Device, FOLDER, documents=documents[FOLDER])
     found, unfit = {}, []
     for name, device in devices.items():
         try:
-            found[name] = complete_device(name, device, types)
+            found[name] = complete_device(name, device, types=types)
         except ValueError as error:
             unfit.append(f"{FOLDER}/{name}{_SUFFIX}: {error}")
     return Registry(found, (*problems, *of_types, *of_devices, *unfit))
@@ -99,16 +99,16 @@ def logins_folder(workspace: Workspace) -> Path:
 def make_login(workspace: Workspace, name: str, *, is_durable: bool = True) -> str:
     """Give a device a new password, and return it; from then on only its digest is there."""
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
-    _write_login(workspace, name, Login(_digest(name, password), round(time.time(), 3)), is_durable=is_durable)
+    _write_login(workspace, name, login=Login(_digest(name, password), round(time.time(), 3)), is_durable=is_durable)
     return password
 
 
-def note_certificate(workspace: Workspace, name: str, serial: str) -> None:
+def note_certificate(workspace: Workspace, name: str, *, serial: str) -> None:
     """Let a device in by a certificate, and by no password any more."""
-    _write_login(workspace, name, Login("", round(time.time(), 3), serial))
+    _write_login(workspace, name, login=Login("", round(time.time(), 3), serial))
 
 
-def _write_login(workspace: Workspace, name: str, login: Login, *, is_durable: bool = True) -> None:
+def _write_login(workspace: Workspace, name: str, *, login: Login, is_durable: bool = True) -> None:
     make_folder(workspace.secrets, _PRIVATE_FOLDER)
     make_folder(logins_folder(workspace), _PRIVATE_FOLDER)
     text = json.dumps(asdict(login)) + "\n"
@@ -182,11 +182,11 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _parse_all(model: type[Model], folder: str, documents: Mapping[str, Any]) -> tuple[dict[str, Model], list[str]]:
+def _parse_all(model: type[Model], folder: str, *, documents: Mapping[str, Any]) -> tuple[dict[str, Model], list[str]]:
     found, problems = {}, []
     for name, document in documents.items():
         try:
-            found[check_device_name(name)] = parse_model(model, document, f"{folder}/{name}{_SUFFIX}")
+            found[check_device_name(name)] = parse_model(model, document, name=f"{folder}/{name}{_SUFFIX}")
         except ConfigError as error:
             problems.append(str(error))
         except ValueError as error:

@@ -34,10 +34,10 @@ def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterato
     path = workspace.state / "locks" / name
     make_folder(path.parent)
     with _open_lock(path) as file:
-        _take(file, LOCK_SH if is_shared else LOCK_EX, name)
+        _take(file, LOCK_SH if is_shared else LOCK_EX, name=name)
         if name == TREE:
             with _open_lock(compose_lock(workspace.state)) as left:
-                _take(left, LOCK_EX, name)
+                _take(left, LOCK_EX, name=name)
         yield
 
 
@@ -50,7 +50,7 @@ def compose_lock(state: Path) -> Path:
     return state / "locks" / "compose"
 
 
-def _take(file: TextIO, kind: int, name: str) -> None:
+def _take(file: TextIO, kind: int, *, name: str) -> None:
     for pause in (_GLANCE, 0):
         if _try(file, kind):
             return

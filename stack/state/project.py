@@ -87,7 +87,7 @@ def _read(workspace: Workspace, name: str) -> Project:
         return bare
     title = f"{PROJECTS}/{path.name}"
     try:
-        project = parse_model(Project, read_mapping(path, title), title)
+        project = parse_model(Project, read_mapping(path, title), name=title)
     except ConfigError as error:
         console.warn(str(error))
         return bare
@@ -131,7 +131,7 @@ def save_event(workspace: Workspace, event: FunctionEvent) -> FunctionEvent:
     for other in _files_saved_event(workspace):
         if other.stem == name and other != path:
             remove_record(other)
-    return _identify(event, name, labels)
+    return _identify(event, name, labels=labels)
 
 
 def remove_event(workspace: Workspace, name: str) -> None:
@@ -163,15 +163,15 @@ def _read_saved_event(path: Path) -> FunctionEvent | None:
     function = path.parent.name
     title = f"{EVENTS}/{function}/{path.name}"
     try:
-        event = parse_model(FunctionEvent, read_mapping(path, title), title)
+        event = parse_model(FunctionEvent, read_mapping(path, title), name=title)
     except ConfigError as error:
         console.warn(str(error))
         return None
     # Where the file is says which event of which function it is, also after it was copied.
-    return _identify(event, path.stem, event.metadata.labels | {FUNCTION_LABEL: function})
+    return _identify(event, path.stem, labels=event.metadata.labels | {FUNCTION_LABEL: function})
 
 
-def _identify(event: FunctionEvent, name: str, labels: dict[str, str]) -> FunctionEvent:
+def _identify(event: FunctionEvent, name: str, *, labels: dict[str, str]) -> FunctionEvent:
     return event.model_copy(update={"metadata": event.metadata.model_copy(update={"name": name, "labels": labels})})
 
 

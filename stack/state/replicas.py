@@ -34,7 +34,7 @@ def _warn_once(path: Path) -> None:
     console.warn(f"{path} holds no number, so {name} has {as_written}. Say how many: invoke scale-function {name} N.")
 
 
-def keep_replicas(workspace: Workspace, name: str, replicas: int) -> None:
+def keep_replicas(workspace: Workspace, name: str, *, replicas: int) -> None:
     """Remember how many containers are asked for, whatever else becomes of the function."""
     write_file(_folder(workspace) / name, f"{replicas}\n".encode())
 
@@ -51,7 +51,7 @@ def wake(workspace: Workspace, plan: FunctionPlan) -> int | None:
     """
     kept = load_replicas(workspace).get(plan.name)
     if kept == 0 and find_limits(plan.spec).is_automatic:
-        keep_replicas(workspace, plan.name, 1)
+        keep_replicas(workspace, plan.name, replicas=1)
         return 1
     return kept
 

@@ -121,7 +121,7 @@ def _is_name(text: str) -> bool:
     return True
 
 
-def make_tls(workspace: Workspace, settings: Settings, names: Iterable[str]) -> Served:
+def make_tls(workspace: Workspace, settings: Settings, *, names: Iterable[str]) -> Served:
     """Have the servers' certificate, for these names at least, where the broker and the gateway read it.
 
     Another is made where a name is missing in it, or it ends soon. Servers that run take it without a restart.
@@ -136,13 +136,13 @@ def make_tls(workspace: Workspace, settings: Settings, names: Iterable[str]) -> 
         served = None
     if settings.tls.certificate:
         certificate, key = _read_own(workspace.root, settings)
-    elif served and _is_enough(workspace, served, wanted):
+    elif served and _is_enough(workspace, served, names=wanted):
         return served
     else:
-        pair = load_server(workspace, settings.project, wanted)
+        pair = load_server(workspace, settings.project, names=wanted)
         certificate, key = pair.certificate_pem, pair.key_pem
     if not _is_written(workspace, certificate):
-        _write_pair(workspace, certificate, key)
+        _write_pair(workspace, certificate, key=key)
     return _note(workspace, certificate)
 
 
@@ -152,7 +152,7 @@ def needs_renewal(workspace: Workspace, settings: Settings) -> bool:
     return settings.tls.is_on and not settings.tls.certificate and served is not None and not _is_lasting(served)
 
 
-def revoke_certificates(workspace: Workspace, project: str, serials: Iterable[str]) -> None:
+def revoke_certificates(workspace: Workspace, project: str, *, serials: Iterable[str]) -> None:
     """Have the broker refuse certificates of devices, given as hexadecimal numbers, from the next connection on."""
     if not (new := [one for one in serials if one]):
         return
@@ -190,7 +190,7 @@ def find_missing_issuer(workspace: Workspace) -> str:
     return "" if is_known else first.issuer.rfc4514_string()
 
 
-def _is_enough(workspace: Workspace, served: Served, names: Iterable[str]) -> bool:
+def _is_enough(workspace: Workspace, served: Served, *, names: Iterable[str]) -> bool:
     are_there = all((workspace.rendered / MOUNTED / one).exists() for one in (CERTIFICATE, KEY))
     return are_there and _is_lasting(served) and set(names) <= set(served.names)
 
@@ -271,7 +271,7 @@ def _has_authority(workspace: Workspace, project: str) -> bool:
         return False
 
 
-def _write_pair(workspace: Workspace, certificate: bytes, key: bytes) -> None:
+def _write_pair(workspace: Workspace, certificate: bytes, *, key: bytes) -> None:
     folder = workspace.rendered / MOUNTED
     # The broker that reads them in between finds a pair that does not fit, and reads again within two minutes.
     write_file(folder / KEY, key, _READABLE)

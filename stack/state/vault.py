@@ -97,7 +97,7 @@ def load_secret(workspace: Workspace, ref: SecretRef) -> SecretContent | None:
     return _read(workspace, str(ref)) if (workspace.secrets / str(ref)).is_file() else None
 
 
-def mount_secrets(workspace: Workspace, vault: Vault, mounts: Iterable[Mount]) -> None:
+def mount_secrets(workspace: Workspace, vault: Vault, *, mounts: Iterable[Mount]) -> None:
     """Copy secrets to where Compose mounts them from; of one that was removed, what was mounted stays.
 
     In its container a function is another user, so the copies can be read by everybody; their folder by its owner only.
@@ -117,7 +117,7 @@ def unmount_secrets(workspace: Workspace, mounts: Iterable[Mount]) -> None:
             remove_file(path)
 
 
-def write_secret(workspace: Workspace, ref: SecretRef, content: bytes) -> bool:
+def write_secret(workspace: Workspace, ref: SecretRef, *, content: bytes) -> bool:
     """Keep a value; say whether it is another than before."""
     make_folder(workspace.secrets, _PRIVATE_FOLDER_VAULT)
     if not (workspace.secrets / _SALT).exists():

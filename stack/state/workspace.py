@@ -84,7 +84,7 @@ def open_workspace() -> Workspace:
     return Workspace(root)
 
 
-def write_tree(workspace: Workspace, files: Files, leaving: Collection[str] = ()) -> tuple[str, ...]:
+def write_tree(workspace: Workspace, files: Files, *, leaving: Collection[str] = ()) -> tuple[str, ...]:
     """Write rendered files, only where they changed, and remove those that are no longer rendered.
 
     Leaves the files alone of functions that others deploy; returns the paths that changed.
@@ -96,7 +96,7 @@ def write_tree(workspace: Workspace, files: Files, leaving: Collection[str] = ()
         for path, content in own.items()
         if write_file(workspace.rendered / path, content, is_durable=not _RECIPE.match(path))
     )
-    return changed + tuple(_remove_orphans(workspace.rendered, set(files), theirs))
+    return changed + tuple(_remove_orphans(workspace.rendered, set(files), theirs=theirs))
 
 
 def read_tree(workspace: Workspace) -> Files:
@@ -133,7 +133,7 @@ def write_file(path: Path, content: bytes, mode: int = 0o644, *, is_durable: boo
         if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == mode:
             return False
         _make_folders(path.parent, is_durable=is_durable)
-        _replace(path, content, mode, is_durable=is_durable)
+        _replace(path, content, mode=mode, is_durable=is_durable)
     except OSError as error:
         raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error
     return True
@@ -170,7 +170,7 @@ def sync_tree(folder: Path) -> None:
         raise HostError(f"{folder} cannot be written: {error.strerror}. {advise(error, folder)}") from error
 
 
-def _replace(path: Path, content: bytes, mode: int, *, is_durable: bool) -> None:
+def _replace(path: Path, content: bytes, *, mode: int, is_durable: bool) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -230,7 +230,7 @@ def advise(error: OSError, path: Path) -> str:
     return f"Check who owns {there}."
 
 
-def _remove_orphans(folder: Path, wanted: set[str], theirs: tuple[str, ...]) -> Iterator[str]:
+def _remove_orphans(folder: Path, wanted: set[str], *, theirs: tuple[str, ...]) -> Iterator[str]:
     orphans = [path for path in _list_files(folder) if path not in wanted and not path.startswith(theirs)]
     for path in sorted(orphans):
         (folder / path).unlink()

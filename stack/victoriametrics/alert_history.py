@@ -49,12 +49,12 @@ def fetch_episodes(store: Store, seconds: float, firing: Collection[Mapping[str,
         DataError: the store does not answer.
     """
     now = time.time()
-    past = query_past(store, _write_queries, seconds)
+    past = query_past(store, _write_queries, seconds=seconds)
     first, last, begun = ({_identify(one.labels): one for one in found} for found in past.results)
     known = None if firing is None else {_identify(labels) for labels in firing}
     found = []
     for key, one in first.items():
-        spans = _list_spans(one, last.get(key, one), begun.get(key))
+        spans = _list_spans(one, last.get(key, one), begun=begun.get(key))
         found += [_describe(dict(key), span, known, now=now) for span in _join(spans)]
     return sorted(found, key=lambda one: (one.start, one.name), reverse=True)
 
@@ -73,7 +73,7 @@ def _describe(labels: dict[str, str], span: _Span, firing: Collection[object] | 
     return Episode(labels, span.start, span.end, not (is_recent and (firing is None or _identify(labels) in firing)))
 
 
-def _list_spans(first: Series, last: Series, begun: Series | None) -> list[_Span]:
+def _list_spans(first: Series, last: Series, *, begun: Series | None) -> list[_Span]:
     """Return when it fired in each step, and when it had begun as far as vmalert has said so."""
     begins = dict(zip(begun.times, begun.values, strict=True)) if begun else {}
     ends = dict(zip(last.times, last.values, strict=True))

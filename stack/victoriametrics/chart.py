@@ -82,7 +82,7 @@ class Chart:
     found: int
 
 
-def fetch_chart(store: Store, queries: Sequence[str], span: Span) -> Chart:
+def fetch_chart(store: Store, queries: Sequence[str], *, span: Span) -> Chart:
     """Return the chart of selectors of series and of queries in PromQL.
 
     Raises:
@@ -99,7 +99,7 @@ def fetch_chart(store: Store, queries: Sequence[str], span: Span) -> Chart:
     return Chart(span, times, list(lines.values())[:LINES], len(lines) + hidden)
 
 
-def fetch_means(store: Store, selectors: Sequence[str], span: Span) -> list[Line]:
+def fetch_means(store: Store, selectors: Sequence[str], *, span: Span) -> list[Line]:
     """Return the means of all series that selectors as `write_selector` writes them name, by one request.
 
     Raises:
@@ -123,7 +123,7 @@ def _fetch_stored(store: Store, selector: str, span: Span) -> tuple[list[Line], 
         selector = _join([next(iter(figures[title].values())) for title in titles])
     ends, step = span.ends, span.step
     kinds = _group(store.query_range(f"rollup({selector}[{step}s]) keep_metric_names", ends[0], ends[-1], step))
-    return [_build_line(kinds.get(title, {}), figures[title], ends) for title in titles], len(figures)
+    return [_build_line(kinds.get(title, {}), figures[title], ends=ends) for title in titles], len(figures)
 
 
 def _fetch_calculated(store: Store, query: str, span: Span) -> tuple[list[Line], int]:
@@ -153,7 +153,7 @@ def _group(found: Sequence[Series]) -> dict[str, dict[str, Series]]:
     return groups
 
 
-def _build_line(kinds: Mapping[str, Series], figures: Mapping[str, Series], ends: range) -> Line:
+def _build_line(kinds: Mapping[str, Series], figures: Mapping[str, Series], *, ends: range) -> Line:
     mean, low, high = (place_values(kinds.get(kind, _NOTHING), ends) for kind in _KINDS)
     last, average = (_find_value(figures.get(kind, _NOTHING)) for kind in (_LAST, _AVERAGE))
     return Line(next(iter(figures.values())), mean, low, high, last, average)

@@ -87,13 +87,13 @@ class Store:
         Raises:
             DataError: the store does not answer, or cannot read the query.
         """
-        return self._ask_range({"query": text}, start, end, step)
+        return self._ask_range({"query": text}, start, end=end, step=step)
 
     def query_steps(self, text: str, start: float, end: float, step: float) -> list[Series]:
         """Return likewise what a query comes to at just these steps."""
-        return self._ask_range({"query": text, "nocache": "1"}, start, end, step)
+        return self._ask_range({"query": text, "nocache": "1"}, start, end=end, step=step)
 
-    def _ask_range(self, fields: Mapping[str, str], start: float, end: float, step: float) -> list[Series]:
+    def _ask_range(self, fields: Mapping[str, str], start: float, *, end: float, step: float) -> list[Series]:
         span = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.15g}s"}
         found = self._ask("/api/v1/query_range", {**fields, **span})["data"]["result"]
         return [_read_series(one["metric"], one["values"]) for one in found]

@@ -22,13 +22,13 @@ class Past:
     step: int
 
 
-def query_past(store: Store, write: Callable[[int], Sequence[str]], seconds: float) -> Past:
+def query_past(store: Store, write: Callable[[int], Sequence[str]], *, seconds: float) -> Past:
     """Return what comes of the queries that are written for a step, within so many seconds until now.
 
     Raises:
         DataError: the store does not answer, or cannot read a query.
     """
-    step = _choose_step(store, write(_COARSE)[0], seconds)
+    step = _choose_step(store, write(_COARSE)[0], seconds=seconds)
     while True:
         end = math.ceil(time.time() / step) * step
         try:
@@ -39,7 +39,7 @@ def query_past(store: Store, write: Callable[[int], Sequence[str]], seconds: flo
         step *= _FARTHER
 
 
-def _choose_step(store: Store, query: str, seconds: float) -> int:
+def _choose_step(store: Store, query: str, *, seconds: float) -> int:
     counted = store.query(f"sum(count_over_time(({query})[{seconds:.0f}s:{_COARSE}s]))")
     points = counted[0].values[-1] * _COARSE / _SHORTEST if counted else 0
     return _SHORTEST * max(1, math.ceil(points / _MOST_POINTS))

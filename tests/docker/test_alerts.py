@@ -285,7 +285,7 @@ def watch_stack(workspace: Workspace, sinks: Sinks) -> None:
     image = rule_test_image(stack.bare_inputs)
     files = render_cases()
     options = [f"--files={name}" for name in files if name.endswith("test.yaml")]
-    status, output = run_tool(workspace.project, image, ("vmalert-tool", "unittest", *options), files)
+    status, output = run_tool(workspace.project, image, command=("vmalert-tool", "unittest", *options), files=files)
     assert not status, output
 
 

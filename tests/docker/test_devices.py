@@ -407,9 +407,11 @@ def test_a_certificate_is_a_login_until_it_is_revoked(workspace: Workspace, trus
     first = certify(workspace, "add", "pump-90", tmp_path)
     other = Papers(trust.with_name("server.pem"), trust.with_name("server.pem.key"))
     settings, elsewhere = workspace.settings, StackWorkspace(tmp_path / "elsewhere")
-    strange = write_papers(tmp_path, make_device_pair(elsewhere, settings.project, "pump-90"))
+    strange = write_papers(tmp_path, make_device_pair(elsewhere, settings.project, device="pump-90"))
     with patch.multiple("stack.state.certificates", DEVICE_DAYS=-1, _BEFORE=timedelta(days=3)):
-        ended = write_papers(tmp_path, make_device_pair(StackWorkspace(workspace.root), settings.project, "pump-90"))
+        ended = write_papers(
+            tmp_path, make_device_pair(StackWorkspace(workspace.root), settings.project, device="pump-90")
+        )
     with connect(first) as own:
         assert own.publish("devices/pump-90/t")
         assert own.subscribe("devices/pump-90/cmd")
@@ -527,7 +529,7 @@ def fans(stack: tuple[Workspace, dict[str, str]]) -> dict[str, str]:
 def test_program_that_is_shown_connects_sends_and_listens(
     workspace: Workspace, fans: dict[str, str], mqtt_js: Path, trust: Path, name: str
 ) -> None:
-    ports, fan = workspace.settings.ports, complete_device("fan-1", Device(), {})
+    ports, fan = workspace.settings.ports, complete_device("fan-1", Device(), types={})
     plain = Endpoint("127.0.0.1", ports.mqtt, ports.amqp)
     secure = Endpoint("localhost", ports.mqtts, ports.amqps, is_tls=True, authority=trust.read_text())
     with device(ports.mqtt, "ear-1", fans["ear-1"]) as ear:

@@ -231,7 +231,7 @@ def test_deploy_waits_for_what_the_gateway_says_and_else_for_the_end(workspace: 
     containers = {one.service: one for one in stack.engine.listed()}
     (service,) = [one for one in stack.inputs.services if one.plan.name == "gw-bye"]
     replaced, stopping = [containers["function-gw-bye"]], Future[None]()
-    handover = open_handover(stack.engine, [service], containers["gateway"])
+    handover = open_handover(stack.engine, [service], gateway=containers["gateway"])
     (endpoint,) = find_endpoints(replaced)
     assert find_addresses(stack, containers["gateway"], "gw-bye") == {endpoint.address}
     with ThreadPoolExecutor() as pool:
@@ -243,7 +243,7 @@ def test_deploy_waits_for_what_the_gateway_says_and_else_for_the_end(workspace: 
         waiting.result(timeout=60)
         assert endpoint.address not in find_addresses(stack, containers["gateway"], "gw-bye")
     began = time.monotonic()
-    open_handover(stack.engine, [service], None).wait_until_gone([endpoint], stopping)
+    open_handover(stack.engine, [service], gateway=None).wait_until_gone([endpoint], stopping)
     assert time.monotonic() - began >= 1
 
 

@@ -9,7 +9,7 @@ from stack.contract import name_lock
 from stack.processor.source.lock import TokenLock
 from tests.docker.workspace import Broker, Workspace, wait_until
 
-QUEUE = name_lock("nuclio", "tick", "clock")
+QUEUE = name_lock("nuclio", "tick", trigger="clock")
 
 
 @pytest.fixture

@@ -275,7 +275,7 @@ def grow(nodes: Nodes) -> float:
     nodes.start(2, 3)
     nodes.wait(1, 2, 3)
     began, declared = time.monotonic(), Declared(read_definitions([]), (), (), nodes=3)
-    assert mend_broker(nodes.broker(1), lambda: declared, lambda _queue, _method, properties, _body: properties)
+    assert mend_broker(nodes.broker(1), lambda: declared, rewrite=lambda _queue, _method, properties, _body: properties)
     wait_until(lambda: count_copies(nodes, 2) == {3}, seconds=120, what="three copies of each queue")
     return time.monotonic() - began
 

@@ -230,10 +230,10 @@ NOTIFY = parse_model(
         "mute": {"nights": {"times": ["22:00-07:00"], "days": ["monday-friday", "sunday"], "zone": "Europe/Berlin"}},
         "escalate": {"after": "30m", "to": ["phone"]},
     },
-    "notify",
+    name="notify",
 )
 
-TOLD = parse_model(Notify, {"channels": {"home": {"webhook": {"url": "http://home.example/"}}}}, "notify")
+TOLD = parse_model(Notify, {"channels": {"home": {"webhook": {"url": "http://home.example/"}}}}, name="notify")
 DEFAULTS = Settings()
 # One way to a place that this one connects to, and one to a place that connects.
 _BRIDGE = {"secret": "hq.account", "topics": ["plant/#"], "receive": ["cmd/+"], "exchange": "iot/sensors"}
@@ -349,14 +349,14 @@ def make_inputs(case: Case) -> Inputs:
     home = HostContext("/srv/tidegate", "/srv/plant", "0", code="1", names=("plant",))
     if case.base_images.has_ca:
         home = replace(home, ca="/etc/ssl/plant.pem", environment=(("HTTPS_PROXY", "http://proxy.example:3128"),))
-    alerts = tuple(Alert(name, parse_model(AlertConfig, ALERTS[name], name)) for name in case.alerts)
+    alerts = tuple(Alert(name, parse_model(AlertConfig, ALERTS[name], name=name)) for name in case.alerts)
     secrets = {SecretRef("hq", "account"): SecretContent(f"tidegate-bridge-plant-8:{SECRET}".encode())}
     accounts, bridged = Accounts(KEY, case.credentials), secrets if case.settings.bridge else {}
     bare = Inputs(case.settings, case.base_images, accounts, home=home, alerts=alerts, bridge_accounts=bridged)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
-        config = parse_model(FunctionConfig, document, name)
+        config = parse_model(FunctionConfig, document, name=name)
         files = tuple(SourceFile(path, "-:0") for path in FILES.get(name, ("main.py",)))
         function = Function(name, f"functions/{name}", config, files, requirements=REQUIREMENTS.get(name, ()))
         plan = plan_function(function, case.settings)
@@ -452,7 +452,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     workspace = Workspace(tmp_path)
     write_tree(workspace, render_case(name))
-    mount_secrets(workspace, _vault(case), used_secrets(make_inputs(case).services))
+    mount_secrets(workspace, _vault(case), mounts=used_secrets(make_inputs(case).services))
     command = ["docker", "compose", "--file", str(workspace.compose), "--profile", "*", "config", "--format", "yaml"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")

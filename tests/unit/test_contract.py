@@ -21,7 +21,7 @@ KEY = bytes(range(32))
 def test_queues_have_names() -> None:
     assert name_queue("nuclio", "thermo") == "nuclio-nuclio-thermo"
     assert name_queue("nuclio", "thermo", "t") == "nuclio-nuclio-thermo-t"
-    assert name_lock("nuclio", "thermo", "t") == "nuclio-nuclio-thermo-t.lock"
+    assert name_lock("nuclio", "thermo", trigger="t") == "nuclio-nuclio-thermo-t.lock"
     assert name_retry_queue("iot/logs", 1.5) == "iot/logs.retry.1500ms"
 
 
@@ -91,9 +91,9 @@ def test_parts_add_up(parts: list[tuple[int, str]]) -> None:
 def test_a_proof_ends_and_is_one_functions_own() -> None:
     now = 1_700_000_000.0
     proof = prove(KEY, now)
-    assert is_proof(proof, KEY, now + 299) and is_proof(proof, KEY, now - 200)
-    assert not is_proof(proof, KEY, now + 302)
-    assert not is_proof(proof, bytes(32), now)
-    assert not is_proof(prove(b"", now), b"", now)
+    assert is_proof(proof, KEY, now=now + 299) and is_proof(proof, KEY, now=now - 200)
+    assert not is_proof(proof, KEY, now=now + 302)
+    assert not is_proof(proof, bytes(32), now=now)
+    assert not is_proof(prove(b"", now), b"", now=now)
     for wrong in ("", ".", "x.y", f"{int(now)}.", f"{int(now)}.ü\ud800", "9" * 5000 + ".a", proof + "0", f"+{proof}"):
-        assert not is_proof(wrong, KEY, now)
+        assert not is_proof(wrong, KEY, now=now)

@@ -21,7 +21,7 @@ def scoreboard(*readings: Reading, mqtt: tuple[Reading, ...] = ()) -> Scoreboard
 
 def test_feedback_is_matched_by_its_correlation() -> None:
     accounts = scoreboard(reading("a"), reading("b", "21.0"))
-    is_own, answer = accounts.note_feedback("Invoked Function amqpconsume on 21.0", "b", 1.5)
+    is_own, answer = accounts.note_feedback("Invoked Function amqpconsume on 21.0", "b", time=1.5)
     assert is_own
     assert answer is not None
     assert (answer.reading.identity, answer.function, answer.latency) == ("b", "amqpconsume", 0.5)
@@ -30,8 +30,8 @@ def test_feedback_is_matched_by_its_correlation() -> None:
 
 def test_a_repeated_delivery_is_logged_and_handled_once() -> None:
     accounts = scoreboard(reading("a"))
-    accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", 1.0)
-    is_own, answer = accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", 2.0)
+    accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", time=1.0)
+    is_own, answer = accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", time=2.0)
     assert (is_own, answer) == (True, None)
     verdict = accounts.verdict(SECONDS)
     assert (verdict.sent, verdict.handled, verdict.logged, verdict.lost) == (1, 1, 2, 0)
@@ -39,16 +39,16 @@ def test_a_repeated_delivery_is_logged_and_handled_once() -> None:
 
 def test_feedback_to_others_is_not_of_this_demo() -> None:
     accounts = scoreboard(reading("a"))
-    assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "other", 1.0) == (False, None)
-    assert accounts.note_feedback("hello", "", 1.0) == (False, None)
+    assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "other", time=1.0) == (False, None)
+    assert accounts.note_feedback("hello", "", time=1.0) == (False, None)
     assert accounts.verdict(SECONDS).lost == 1
 
 
 def test_without_a_correlation_the_text_decides_in_the_order_of_sending() -> None:
     accounts = scoreboard(reading("a"), reading("b"), mqtt=(reading("c"),))
-    found = [accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", 9.0)[1] for _ in range(3)]
+    found = [accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", time=9.0)[1] for _ in range(3)]
     assert [answer.reading.identity if answer else "" for answer in found] == ["a", "b", ""]
-    _, answer = accounts.note_feedback("Invoked Function mqttconsume on 20.0", "", 9.0)
+    _, answer = accounts.note_feedback("Invoked Function mqttconsume on 20.0", "", time=9.0)
     assert answer is not None
     assert answer.reading.identity == "c"
 
@@ -56,14 +56,14 @@ def test_without_a_correlation_the_text_decides_in_the_order_of_sending() -> Non
 def test_older_feedback_without_a_correlation_is_passed_over() -> None:
     accounts = scoreboard(reading("a"))
     accounts.skip(1)
-    assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", 1.0) == (False, None)
-    assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", 1.0)[0]
+    assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", time=1.0) == (False, None)
+    assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", time=1.0)[0]
 
 
 def test_a_reading_sent_again_counts_once_from_its_first_time() -> None:
     accounts = scoreboard(reading("a"))
     accounts.note_sent(reading("a"), 5.0)
-    _, answer = accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", 6.0)
+    _, answer = accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", time=6.0)
     assert accounts.sent == 1
     assert answer is not None
     assert answer.latency == 6.0
@@ -74,7 +74,7 @@ def test_the_verdict_is_the_document_that_json_prints() -> None:
     accounts = Scoreboard({AMQP: many})
     for number, one in enumerate(many):
         accounts.note_sent(one, 0.0)
-        accounts.note_feedback("Invoked Function amqpconsume on 20.0", one.identity, (number + 1) / 1000)
+        accounts.note_feedback("Invoked Function amqpconsume on 20.0", one.identity, time=(number + 1) / 1000)
     accounts.alerts = 3
     assert accounts.verdict(SECONDS).document() == {
         "sent": 100,

@@ -88,13 +88,13 @@ def test_files_in_yaml_are_valid(page: Path, tmp_path: Path) -> None:
         if found := FUNCTION.match(block):
             check_function(tmp_path / str(number) / "functions" / found[1], block)
         elif found := ALERT.match(block):
-            parse_model(AlertConfig, parse_mapping(block, found[1]), found[1])
+            parse_model(AlertConfig, parse_mapping(block, found[1]), name=found[1])
         elif block.startswith("# device-types/"):
-            parse_model(DeviceType, parse_mapping(block, "device-types"), "device-types")
+            parse_model(DeviceType, parse_mapping(block, "device-types"), name="device-types")
         elif block.startswith("# sites.yaml\n"):
-            parse_model(Sites, parse_mapping(block, "sites.yaml"), "sites.yaml")
+            parse_model(Sites, parse_mapping(block, "sites.yaml"), name="sites.yaml")
         elif block.startswith("# stack.yaml\n"):
-            parse_model(Settings, parse_mapping(block, "stack.yaml"), "stack.yaml")
+            parse_model(Settings, parse_mapping(block, "stack.yaml"), name="stack.yaml")
         else:
             assert yaml.safe_load(block) is None, f"begin with the name of the file, such as # stack.yaml:\n{block}"
 

@@ -53,7 +53,7 @@ async def make_call_by(request: Request, said: dict[str, Any], *, face: str) -> 
 
 
 async def _list(request: Request) -> Response:
-    limit = min(read_count(request.query_params.get("limit", ""), USUALLY_LISTED, "limit"), MOST_LISTED)
+    limit = min(read_count(request.query_params.get("limit", ""), USUALLY_LISTED, name="limit"), MOST_LISTED)
     stack, name = services_of(request).stack(), request.path_params["name"]
     return JSONResponse({"calls": await run_in_threadpool(list_calls, stack, name, limit)})
 
@@ -64,7 +64,7 @@ async def _make(request: Request) -> Response:
 
 
 async def _find(request: Request) -> Response:
-    stack, wait = services_of(request).stack(), read_count(request.query_params.get("wait", ""), 0, "wait")
+    stack, wait = services_of(request).stack(), read_count(request.query_params.get("wait", ""), 0, name="wait")
     name, id = (request.path_params[key] for key in ("name", "id"))
     find = partial(find_call, stack, name, id, wait=min(wait, MOST_CALL_WAIT))
     return JSONResponse(await (run_waiting(find) if wait else run_in_threadpool(find)))

@@ -92,7 +92,7 @@ def routes() -> list[BaseRoute]:
 async def _list(request: Request) -> Response:
     words, limit, offset = (request.query_params.get(key, "") for key in ("contains", "limit", "offset"))
     labels = dict(_read_label(one) for one in request.query_params.getlist("label"))
-    most, first = read_count(limit, _USUAL, "limit"), read_count(offset, 0, "offset")
+    most, first = read_count(limit, _USUAL, name="limit"), read_count(offset, 0, name="offset")
     found, let_in = await run_in_threadpool(_choose, services_of(request), words, labels)
     part = found[first : first + min(most, _MOST)]
     presence = await run_in_threadpool(_fetch_presence, services_of(request), [one.name for one in part if let_in])
@@ -102,7 +102,7 @@ async def _list(request: Request) -> Response:
 
 def _choose(services: Services, words: str, labels: dict[str, str]) -> tuple[list[DeviceConfig], set[str]]:
     devices = services.registry.read().devices.values()
-    return choose_devices(devices, words, labels), list_logins(services.workspace)
+    return choose_devices(devices, words, labels=labels), list_logins(services.workspace)
 
 
 def _read_label(text: str) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def _read_label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def read_count(text: str, usual: int, name: str) -> int:
+def read_count(text: str, usual: int, *, name: str) -> int:
     """Return a whole number of the query.
 
     Raises:
@@ -137,7 +137,7 @@ async def _find(request: Request) -> Response:
 
 async def _add(request: Request) -> Response:
     # A key that is passed over could be one that says what it may not do.
-    body = parse_model(DeviceBody, await read_object(request), "body")
+    body = parse_model(DeviceBody, await read_object(request), name="body")
     stack = services_of(request).stack()
     more = {key: getattr(body, key) for key in ("publish", "subscribe", "description", "rate")}
     labels, is_certified = body.labels, body.certificate
@@ -190,7 +190,7 @@ async def _find_twin(request: Request) -> Response:
 
 
 async def _change_twin(request: Request) -> Response:
-    body = parse_model(TwinBody, await read_object(request), "body")
+    body = parse_model(TwinBody, await read_object(request), name="body")
     stack = services_of(request).stack()
     change = partial(change_twin, stack, request.path_params["name"], body.part, body.patch, body.version)
     return JSONResponse(await run_in_threadpool(change, by=name_caller(request, "API")))

@@ -164,7 +164,7 @@ def read_name(document: dict[str, Any]) -> str:
 
 
 def read_wanted(
-    document: dict[str, Any], project: str = "", version: str = "", *, to_broker: bool = False
+    document: dict[str, Any], project: str = "", *, version: str = "", to_broker: bool = False
 ) -> FunctionRequest:
     """Return what a body asks for; `project` wins over its label.
 
@@ -189,7 +189,7 @@ async def find_record(services: Services, name: str) -> FunctionRecord | None:
     return next((one for one in await services.records() if one.name == name), None)
 
 
-async def keep_wanted(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> tuple[str, ...]:
+async def keep_wanted(services: Services, wanted: FunctionRequest, *, before: FunctionRecord | None) -> tuple[str, ...]:
     """Write what a client asks for into the function's folder; return what cannot be as it says.
 
     Raises:
@@ -240,5 +240,5 @@ def _keep(services: Services, wanted: FunctionRequest, before: FunctionRecord | 
     namespace = stack.settings.namespace
     told = before or NuclioFunction(wanted.name, namespace, wanted.project, FunctionConfig(), "", {})
     option = f"the header {OWN_BROKER}: true points it at this stack's own"
-    notes = save_function(stack, wanted.document, told, to_broker=wanted.to_broker)
+    notes = save_function(stack, wanted.document, told=told, to_broker=wanted.to_broker)
     return tuple(f"{note.replace(TO_BROKER, option)}." for note in notes)

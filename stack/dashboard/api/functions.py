@@ -103,16 +103,16 @@ async def _create(request: Request) -> Response:
     async with services.jobs.turn:
         if await find_record(services, wanted.name):
             raise HTTPException(409, f"Cannot create two functions with the same name: {wanted.name}")
-        notes = await keep_wanted(services, wanted, None)
-        job = await _deploy(request, wanted, notes)
+        notes = await keep_wanted(services, wanted, before=None)
+        job = await _deploy(request, wanted, notes=notes)
     return await _accept(request, job)
 
 
 async def _update(request: Request) -> Response:
     services, wanted = services_of(request), await _read_wanted(request)
     async with services.jobs.turn:
-        notes = await keep_wanted(services, wanted, await find_record(services, wanted.name))
-        job = await _deploy(request, wanted, notes)
+        notes = await keep_wanted(services, wanted, before=await find_record(services, wanted.name))
+        job = await _deploy(request, wanted, notes=notes)
     return await _accept(request, job)
 
 
@@ -130,7 +130,7 @@ async def _patch(request: Request) -> Response:
         if is_true(request.headers.get("x-nuclio-imported-function-only")) and describe_state(record) != IMPORTED:
             return Response(status_code=_ACCEPTED, media_type=_JSON)
         check_free(record)
-        job = await _bring_to(request, record, desired)
+        job = await _bring_to(request, record, desired=desired)
     if why := await job.wait():
         raise HTTPException(412, why)
     return Response(status_code=_ACCEPTED, media_type=_JSON)
@@ -173,17 +173,17 @@ async def _delete(request: Request) -> Response:
 async def _read_wanted(request: Request) -> FunctionRequest:
     project, version = request.headers.get("x-nuclio-project-name", ""), request.headers.get(VERSION, "")
     to_broker = is_true(request.headers.get(OWN_BROKER))
-    return read_wanted(await read_object(request), project, version, to_broker=to_broker)
+    return read_wanted(await read_object(request), project, version=version, to_broker=to_broker)
 
 
-async def _deploy(request: Request, wanted: FunctionRequest, notes: Sequence[str]) -> Job | None:
+async def _deploy(request: Request, wanted: FunctionRequest, *, notes: Sequence[str]) -> Job | None:
     """Have a function deployed, unless it is only to be kept; from here on it is seen as building."""
     if wanted.is_import:
         return None
     return await services_of(request).jobs.deploy(wanted.name, message=_REASON, notes=notes, author=_author(request))
 
 
-async def _bring_to(request: Request, record: FunctionRecord, desired: str) -> Job:
+async def _bring_to(request: Request, record: FunctionRecord, *, desired: str) -> Job:
     jobs = services_of(request).jobs
     if desired == "scaledToZero":
         return await jobs.scale(record.name, 0, author=_author(request))
@@ -237,7 +237,7 @@ async def _tell_logs(request: Request) -> Response:
     if container is None:
         raise HTTPException(400, f"Function {request.path_params['name']} has no replica {replica}")
     settings = (await run_in_threadpool(services_of(request).stack)).settings
-    return StreamingResponse(_follow_log(settings.project, container, query), media_type="text/plain")
+    return StreamingResponse(_follow_log(settings.project, container, query=query), media_type="text/plain")
 
 
 async def _find_containers(request: Request) -> list[Container]:
@@ -249,7 +249,7 @@ async def _find_containers(request: Request) -> list[Container]:
     return [one for one in containers if one.function == name]
 
 
-async def _follow_log(project: str, container: Container, query: str) -> AsyncIterator[str]:
+async def _follow_log(project: str, container: Container, *, query: str) -> AsyncIterator[str]:
     async with Docker() as docker:
         try:
             # Finds out which of its versions Docker speaks.

@@ -55,32 +55,32 @@ async def import_project(services: Services, document: dict[str, Any]) -> dict[s
         ConfigError: the project itself is wrong.
     """
     functions, events, gateways = (_read(document, key) for key in ("functions", "functionEvents", "apiGateways"))
-    project = parse_document(Project, _read(document, "project"), "project")
+    project = parse_document(Project, _read(document, "project"), name="project")
     name = project.metadata.name
     if name not in await run_in_threadpool(list_projects, services.workspace):
         await run_in_threadpool(save_project, services.workspace, project)
-    lost = await _attempt_all(functions, lambda one: _import_function(services, one, name))
-    lost_events = await _attempt_all(events, lambda one: _import_event(services, one, lost))
+    lost = await _attempt_all(functions, lambda one: _import_function(services, one, project=name))
+    lost_events = await _attempt_all(events, lambda one: _import_event(services, one, lost=lost))
     refused = dict.fromkeys(gateways, "API gateways are not supported on Docker")
     return {
-        "functionImportResult": _account(functions, lost, "function", "failedFunctions"),
-        "functionEventImportResult": _account(events, lost_events, "functionEvent", "failedFunctionEvents"),
-        "apiGatewayImportResult": _account(gateways, refused, "apiGateway", "failedAPIGateways"),
+        "functionImportResult": _account(functions, lost, noun="function", key="failedFunctions"),
+        "functionEventImportResult": _account(events, lost_events, noun="functionEvent", key="failedFunctionEvents"),
+        "apiGatewayImportResult": _account(gateways, refused, noun="apiGateway", key="failedAPIGateways"),
     }
 
 
-async def _import_function(services: Services, given: dict[str, Any], project: str) -> None:
+async def _import_function(services: Services, given: dict[str, Any], *, project: str) -> None:
     wanted = read_wanted(given, project)
     async with services.jobs.turn:
         if await find_record(services, wanted.name):
             raise HTTPException(409, f"Cannot create two functions with the same name: {wanted.name}")
-        await keep_wanted(services, wanted, None)
+        await keep_wanted(services, wanted, before=None)
         if not wanted.is_import:
             await services.jobs.deploy(wanted.name, message=_REASON, author=_AUTHOR)
 
 
-async def _import_event(services: Services, given: dict[str, Any], lost: Failures) -> None:
-    event = parse_document(FunctionEvent, given, "event")
+async def _import_event(services: Services, given: dict[str, Any], *, lost: Failures) -> None:
+    event = parse_document(FunctionEvent, given, name="event")
     if event.function in lost:
         raise HTTPException(400, f"its function {event.function} was not imported")
     nameless = event.model_copy(update={"metadata": event.metadata.model_copy(update={"name": ""})})
@@ -104,7 +104,7 @@ def _write(part: BaseModel) -> dict[str, Any]:
     return part.model_dump(by_alias=True, exclude_defaults=True)
 
 
-def _account(given: Mapping[str, Any], failures: Failures, noun: str, key: str) -> dict[str, Any]:
+def _account(given: Mapping[str, Any], failures: Failures, *, noun: str, key: str) -> dict[str, Any]:
     listed = [{noun: name, "error": reason} for name, reason in failures.items()]
     return {"createdAmount": len(given) - len(failures), "failedAmount": len(failures), key: listed}
 
@@ -205,11 +205,11 @@ async def _delete(request: Request) -> Response:
     if not isinstance(name, str) or not name:
         raise HTTPException(400, "Project name must be provided in metadata")
     strategy = request.headers.get("x-nuclio-delete-project-strategy", "").lower() or RESTRICTED
-    await delete_project(services_of(request), name, strategy)
+    await delete_project(services_of(request), name, strategy=strategy)
     return Response(status_code=204)
 
 
-async def delete_project(services: Services, name: str, strategy: str) -> None:
+async def delete_project(services: Services, name: str, *, strategy: str) -> None:
     """Delete a project, and its functions where the strategy is to cascade.
 
     Raises:

@@ -62,14 +62,14 @@ async def read_model(request: Request, model: type[Model]) -> Model:
     return parse_document(model, await read_object(request))
 
 
-def parse_document(model: type[Model], document: dict[str, Any], name: str = "body") -> Model:
+def parse_document(model: type[Model], document: dict[str, Any], *, name: str = "body") -> Model:
     """Turn a document that a client sent into its model.
 
     Raises:
         ConfigError: something in it is wrong.
     """
     rest, _ = drop_unknown(model, document)
-    return parse_model(model, rest, name)
+    return parse_model(model, rest, name=name)
 
 
 def is_true(text: str | None) -> bool:

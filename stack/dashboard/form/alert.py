@@ -55,7 +55,10 @@ def lay_out(text: str, problems: Sequence[Problem] = (), typed: Sent | None = No
     content = parse_mapping(text, _DOCUMENT)
     # A file that says nothing yet begins with a value.
     used = [key for key in ("when", "silent", "expr") if get_field(content, (key,))[0]] or ["when"]
-    return tuple(_lay_out_group(title, keys, content, problems, typed or {}, used) for title, keys in _GROUPS.items())
+    return tuple(
+        _lay_out_group(title, keys, content=content, problems=problems, typed=typed or {}, used=used)
+        for title, keys in _GROUPS.items()
+    )
 
 
 def find_rest(groups: Iterable[Group], problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -73,7 +76,7 @@ def apply_form(text: str, sent: Sent) -> Result:
     content, problems = parse_mapping(text, _DOCUMENT), []
     for key in chain.from_iterable(_GROUPS.values()):
         try:
-            change = find_change(_FIELDS[key], content, key, sent)
+            change = find_change(_FIELDS[key], content, name=key, sent=sent)
         except WrongValueError as error:
             problems.append(Problem((key,), str(error)))
             continue
@@ -85,17 +88,18 @@ def apply_form(text: str, sent: Sent) -> Result:
 def _lay_out_group(
     title: str,
     keys: Sequence[str],
+    *,
     content: object,
     problems: Sequence[Problem],
     typed: Sent,
     used: Sequence[str],
 ) -> Group:
-    cells = tuple(_show(_FIELDS[key], content, problems, typed) for key in keys)
+    cells = tuple(_show(_FIELDS[key], content, problems=problems, typed=typed) for key in keys)
     is_said = any(cell.error or get_field(content, cell.field.path)[1] for cell in cells)
     return Group(title, cells, is_said or any(key in used for key in keys))
 
 
-def _show(field: Field, content: object, problems: Sequence[Problem], typed: Sent) -> Cell:
+def _show(field: Field, content: object, *, problems: Sequence[Problem], typed: Sent) -> Cell:
     value, is_there = get_field(content, field.path)
     shown = show_value(field, value if is_there else field.default)
     error = "; ".join(_tell(one) for one in problems if one.path[:1] == field.path)

@@ -74,16 +74,18 @@ def say_key(key: str) -> str:
 def list_fields(model: type[Document]) -> tuple[Field, ...]:
     """List the fields of a model and of the models within it, in the order in which they are written there."""
     schema = describe_document(model)
-    return tuple(_list(schema, schema, ()))
+    return tuple(_list(schema, schema, path=()))
 
 
-def _list(schema: Mapping[str, Any], root: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Field]:
+def _list(schema: Mapping[str, Any], root: Mapping[str, Any], *, path: tuple[str, ...]) -> Iterator[Field]:
     required = schema.get("required", ())
     for key, given in schema["properties"].items():
         found = _resolve(given, root)
         if found.get("type") == "object" and "properties" in found:
             is_inert = str(given.get("description", "")).startswith(_INERT)
-            yield from (replace(one, is_inert=is_inert or one.is_inert) for one in _list(found, root, (*path, key)))
+            yield from (
+                replace(one, is_inert=is_inert or one.is_inert) for one in _list(found, root, path=(*path, key))
+            )
         else:
             yield _describe((*path, key), found, root, is_required=key in required)
 
@@ -93,7 +95,7 @@ def _describe(path: tuple[str, ...], schema: Mapping[str, Any], root: Mapping[st
     kind, choices = _choose(path[-1], schema)
     columns: tuple[Field, ...] = ()
     if kind is Kind.TABLE:
-        columns = tuple(_list(_resolve(schema["items"], root), root, ()))
+        columns = tuple(_list(_resolve(schema["items"], root), root, path=()))
         hint = "" if hint == schema["items"].get("description") else hint
     return Field(
         path,
@@ -195,7 +197,7 @@ def show_value(field: Field, value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def find_change(field: Field, document: Any, name: str, sent: Sent) -> Change | None:
+def find_change(field: Field, document: Any, *, name: str, sent: Sent) -> Change | None:
     """Return what a form says about a field that its document does not say yet; `name` is the field's in the form.
 
     Raises:
@@ -203,7 +205,7 @@ def find_change(field: Field, document: Any, name: str, sent: Sent) -> Change | 
     """
     value, is_there = get_field(document, field.path)
     shown = show_value(field, value if is_there else field.default)
-    typed = _read_typed(field, name, sent)
+    typed = _read_typed(field, name, sent=sent)
     if typed == (_without_ends(shown) if isinstance(shown, str) else shown):
         return None
     made = _make(field, typed)
@@ -212,20 +214,20 @@ def find_change(field: Field, document: Any, name: str, sent: Sent) -> Change | 
     return Change(field.path, made)
 
 
-def _read_typed(field: Field, name: str, sent: Sent) -> Any:
+def _read_typed(field: Field, name: str, *, sent: Sent) -> Any:
     """Return what a form says in the shape in which it was shown."""
     if field.kind is Kind.FLAG:
         return name in sent
     if field.kind is Kind.TABLE:
-        return [row for row in _read_rows(field, name, sent) if any(row[key] for key in _telling(field))]
+        return [row for row in _read_rows(field, name, sent=sent) if any(row[key] for key in _telling(field))]
     return _without_ends(next(iter(sent.get(name, ())), ""))
 
 
-def _read_rows(field: Field, name: str, sent: Sent) -> Iterator[dict[str, Any]]:
+def _read_rows(field: Field, name: str, *, sent: Sent) -> Iterator[dict[str, Any]]:
     pattern = re.compile(rf"{re.escape(name)}\.(\d+)\.")
     numbers = {int(match[1]) for key in sent if (match := pattern.match(key))}
     for number in sorted(numbers):
-        yield {one.key: _read_typed(one, f"{name}.{number}.{one.key}", sent) for one in field.columns}
+        yield {one.key: _read_typed(one, f"{name}.{number}.{one.key}", sent=sent) for one in field.columns}
 
 
 def _telling(field: Field) -> list[str]:

@@ -104,7 +104,7 @@ def lay_out(text: str, problems: Sequence[Problem] = (), typed: Sent | None = No
         ConfigError: it is no YAML that holds a mapping.
     """
     return tuple(
-        _lay_out(number, str(key), content, _Findings(_choose(problems, str(key)), typed or {}))
+        _lay_out(number, str(key), content=content, findings=_Findings(_choose(problems, str(key)), typed or {}))
         for number, (key, content) in enumerate(list_triggers(text).items())
     )
 
@@ -136,10 +136,10 @@ def apply_form(text: str, sent: Sent) -> Result:
         fields = list_fields(MODELS[kind]) if (kind := find_kind(content)) in MODELS else ()
         for field in (one for one in fields if _is_shown(one, content)):
             try:
-                text = _change(text, (*ROOT, key), field, content, f"t.{number}", sent)
+                text = _change(text, (*ROOT, key), field=field, content=content, prefix=f"t.{number}", sent=sent)
             except WrongValueError as error:
                 problems.append(Problem((*ROOT, key, *field.path), str(error)))
-    return _rename(text, sent, problems)
+    return _rename(text, sent, problems=problems)
 
 
 def add_trigger(text: str, kind: str) -> str:
@@ -165,15 +165,15 @@ def toggle_trigger(text: str, key: str) -> str:
     return remove_value(text, path) if is_disabled else set_value(text, path, True)
 
 
-def _change(text: str, root: tuple[str, ...], field: Field, content: Any, prefix: str, sent: Sent) -> str:
-    change = find_change(field, content, ".".join((prefix, *field.path)), sent)
+def _change(text: str, root: tuple[str, ...], *, field: Field, content: Any, prefix: str, sent: Sent) -> str:
+    change = find_change(field, content, name=".".join((prefix, *field.path)), sent=sent)
     if change is None:
         return text
     path = (*root, *change.path)
     return remove_value(text, path) if change.is_removal else set_value(text, path, change.value)
 
 
-def _rename(text: str, sent: Sent, problems: list[Problem]) -> Result:
+def _rename(text: str, sent: Sent, *, problems: list[Problem]) -> Result:
     keys = list(list_triggers(text))
     for number, key in enumerate(keys):
         name = next(iter(sent.get(f"t.{number}.name", (key,)))).strip()
@@ -183,14 +183,14 @@ def _rename(text: str, sent: Sent, problems: list[Problem]) -> Result:
             reason = f"there is another trigger {name!r}" if name else "a trigger needs a name"
             problems.append(Problem((*ROOT, key, "name"), reason))
             continue
-        text = rename_key(text, (*ROOT, key), name)
+        text = rename_key(text, (*ROOT, key), name=name)
         if get_field(list_triggers(text)[name], ("name",))[1]:
             text = set_value(text, (*ROOT, name, "name"), name)
-        problems = [_readdress(one, key, name) for one in problems]
+        problems = [_readdress(one, key, name=name) for one in problems]
     return Result(text, tuple(problems))
 
 
-def _readdress(problem: Problem, key: str, name: str) -> Problem:
+def _readdress(problem: Problem, key: str, *, name: str) -> Problem:
     if problem.path[:3] != (*ROOT, key):
         return problem
     return Problem((*ROOT, name, *problem.path[3:]), problem.text)
@@ -208,18 +208,18 @@ def _choose(problems: Sequence[Problem], key: str) -> Sequence[Problem]:
     return [one for one in problems if one.path[:3] == (*ROOT, key)]
 
 
-def _lay_out(number: int, key: str, content: Any, findings: _Findings) -> Card:
+def _lay_out(number: int, key: str, *, content: Any, findings: _Findings) -> Card:
     kind = find_kind(content)
     fields = [one for one in list_fields(MODELS[kind]) if _is_shown(one, content)] if kind in MODELS else []
-    cells = [_show(one, f"t.{number}", content, findings) for one in fields]
-    beside = {one for one in findings.problems if any(_concerns(one, cell.field, cell.value) for cell in cells)}
+    cells = [_show(one, f"t.{number}", content=content, findings=findings) for one in fields]
+    beside = {one for one in findings.problems if any(_concerns(one, cell.field, shown=cell.value) for cell in cells)}
     names = [one for one in findings.problems if one.path[3:] == ("name",)]
     return Card(
         number,
         key,
         kind if kind in MODELS else str(get_field(content, ("kind",))[0] or ""),
         get_field(content, ("disabled",))[0] is True,
-        tuple(_group(cells, content, kind)),
+        tuple(_group(cells, content, kind=kind)),
         tuple(_tell(one) for one in findings.problems if one not in beside and one not in names),
         "; ".join(one.text for one in names),
     )
@@ -230,17 +230,17 @@ def _is_shown(field: Field, content: Any) -> bool:
     return field.path not in _OWN and (not field.is_inert or get_field(content, field.path)[1])
 
 
-def _show(field: Field, prefix: str, content: Any, findings: _Findings) -> Cell:
+def _show(field: Field, prefix: str, *, content: Any, findings: _Findings) -> Cell:
     name = ".".join((prefix, *field.path))
     value, is_there = get_field(content, field.path)
     shown = show_value(field, value if is_there else field.default)
-    error = "; ".join(_tell_within(one, field) for one in findings.problems if _concerns(one, field, shown))
+    error = "; ".join(_tell_within(one, field) for one in findings.problems if _concerns(one, field, shown=shown))
     if error and isinstance(shown, str) and name in findings.typed:
         shown = findings.typed[name][0]
     return Cell(field, name, shown, error)
 
 
-def _concerns(problem: Problem, field: Field, shown: Any) -> bool:
+def _concerns(problem: Problem, field: Field, *, shown: Any) -> bool:
     """Return whether a problem is told beside a field: the field's own, or its owner's where the field is not there."""
     path = problem.path[3:]
     if path and path == field.path[:-1] and not shown:
@@ -261,7 +261,7 @@ def _tell(problem: Problem) -> str:
     return str(Problem(problem.path[3:], problem.text))
 
 
-def _group(cells: Sequence[Cell], content: Any, kind: str) -> Iterator[Group]:
+def _group(cells: Sequence[Cell], content: Any, *, kind: str) -> Iterator[Group]:
     titles = {cell.name: _find_title(cell.field, kind) for cell in cells}
     own = [title for title in dict.fromkeys(titles.values()) if title not in (*_FIRST, *_LAST)]
     order = [*_FIRST, *own, *_LAST]

@@ -128,7 +128,7 @@ async def remove_file(request: Request) -> Response:
         raise HTTPException(404, str(error)) from error
     level, how = await _apply(services)
     if level != "ok":
-        return add_toast(Response(), f"{FOLDER}/{name}{SUFFIX} is removed. {how}", level)
+        return add_toast(Response(), f"{FOLDER}/{name}{SUFFIX} is removed. {how}", level=level)
     return Response(headers={"HX-Redirect": "/alerts"})
 
 
@@ -136,7 +136,7 @@ async def _save(request: Request, sheet: AlertSheet) -> Response:
     judged, services = _lay_out(sheet), services_of(request)
     if judged.is_wrong:
         answer = _render(request, judged, status=422)
-        return add_toast(answer, "Nothing is saved yet: see what is wrong.", "error")
+        return add_toast(answer, "Nothing is saved yet: see what is wrong.", level="error")
     try:
         digest = await run_in_threadpool(_write, services, sheet)
     except StackError as error:
@@ -145,11 +145,11 @@ async def _save(request: Request, sheet: AlertSheet) -> Response:
     saved = _lay_out(AlertSheet(sheet.name, sheet.text, digest, sheet.view, is_saved=True))
     answer = _render(request, saved)
     answer.headers["HX-Replace-Url"] = _FILE.format(name=sheet.name)
-    return add_toast(answer, f"Saved in {FOLDER}/{sheet.name}{SUFFIX}. {how or 'It is watched now.'}", level)
+    return add_toast(answer, f"Saved in {FOLDER}/{sheet.name}{SUFFIX}. {how or 'It is watched now.'}", level=level)
 
 
 def _write(services: Services, sheet: AlertSheet) -> str:
-    return write_alert_file(services.stack(), sheet.name, sheet.text, known=sheet.known)
+    return write_alert_file(services.stack(), sheet.name, text=sheet.text, known=sheet.known)
 
 
 async def _apply(services: Services) -> tuple[str, str]:

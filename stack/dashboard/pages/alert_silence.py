@@ -61,7 +61,7 @@ def routes() -> list[BaseRoute]:
 
 async def ask_to_silence(request: Request) -> Response:
     """Show the form that asks for how long, and why."""
-    subject = parse_model(Subject, dict(request.query_params), "address")
+    subject = parse_model(Subject, dict(request.query_params), name="address")
     duration = DURATIONS[subject.action]
     return render(request, "_silence.html", subject=subject, duration=duration, offered=_OFFERED)
 
@@ -78,7 +78,7 @@ async def silence(request: Request) -> Response:
         ),
     )
     text = f"{wanted.name} is acknowledged." if wanted.action == ACKNOWLEDGE else f"{wanted.name} is silent."
-    return add_toast(Response(), text, "ok")
+    return add_toast(Response(), text, level="ok")
 
 
 async def end_silence(request: Request) -> Response:
@@ -92,7 +92,7 @@ async def end_silence(request: Request) -> Response:
         alertmanager.end_silence(found)
 
     await _do(request, end)
-    return add_toast(Response(), "People are told again.", "ok")
+    return add_toast(Response(), "People are told again.", level="ok")
 
 
 async def _do(request: Request, act: Callable[[Alertmanager], object]) -> None:

@@ -83,10 +83,10 @@ async def try_channel(request: Request) -> Response:
     try:
         await run_in_threadpool(lambda: test_channel(services.stack(), name))
     except StackError as error:
-        return add_toast(Response(), str(error), "error")
+        return add_toast(Response(), str(error), level="error")
     finally:
         services.broadcaster.touch(TOPIC)
-    return add_toast(Response(), f"{name} took the message.", "ok")
+    return add_toast(Response(), f"{name} took the message.", level="ok")
 
 
 def _describe_page(services: Services) -> dict[str, Any]:

@@ -89,12 +89,12 @@ async def show_broker(request: Request) -> Response:
 
 async def send_amqp(request: Request) -> Response:
     """Publish a message to an exchange."""
-    return await _publish(request, read_amqp, publish_amqp)
+    return await _publish(request, read_amqp, publish=publish_amqp)
 
 
 async def send_mqtt(request: Request) -> Response:
     """Publish a message to a topic."""
-    return await _publish(request, read_mqtt, publish_mqtt)
+    return await _publish(request, read_mqtt, publish=publish_mqtt)
 
 
 async def ask_to_peek(request: Request) -> Response:
@@ -116,7 +116,7 @@ async def peek_queue(request: Request) -> Response:
 
 
 async def _publish(
-    request: Request, read: Callable[[Mapping[str, str]], Message], publish: Callable[[Broker, Message], bool | None]
+    request: Request, read: Callable[[Mapping[str, str]], Message], *, publish: Callable[[Broker, Message], bool | None]
 ) -> Response:
     """Read a message from the form and publish it; say in the page what became of it."""
     form = await _read_form(request)

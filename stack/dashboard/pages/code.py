@@ -196,15 +196,17 @@ def _find_problems(services: Services, name: str, draft: Draft) -> Sequence[Find
     if found := check_text(draft.path, text):
         return found
     if draft.path == FILE:
-        return _find_folder_problems(services, name, text) if text == saved else ()
-    return [Finding("", problem, 1, 0) for problem in check_handler_text(services.stack(), name, draft.path, text)]
+        return _find_folder_problems(services, name, text=text) if text == saved else ()
+    return [
+        Finding("", problem, 1, 0) for problem in check_handler_text(services.stack(), name, path=draft.path, text=text)
+    ]
 
 
-def _find_folder_problems(services: Services, name: str, text: str) -> Sequence[Finding]:
+def _find_folder_problems(services: Services, name: str, *, text: str) -> Sequence[Finding]:
     record = next((one for one in services.catalogue.records() if one.name == name), None)
     if record is None or not record.problem:
         return ()
-    return find_places(text, tuple(record.problem.splitlines()), f"{FOLDER}/{name}/{FILE}")
+    return find_places(text, tuple(record.problem.splitlines()), document=f"{FOLDER}/{name}/{FILE}")
 
 
 def _read_target(request: Request) -> tuple[str, str]:

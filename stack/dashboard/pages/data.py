@@ -91,7 +91,7 @@ async def _answer(request: Request, write: Callable[[Chart], Response]) -> Respo
         queries, span = request.query_params.getlist("q"), _read_span(request.query_params)
         return write(await run_in_threadpool(_fetch_chart, services_of(request), queries, span))
     except DataError as error:
-        return answer_failure(request, 422, str(error))
+        return answer_failure(request, 422, message=str(error))
 
 
 def _read_span(fields: Mapping[str, str]) -> Span:
@@ -107,7 +107,7 @@ def _read_span(fields: Mapping[str, str]) -> Span:
 
 
 def _fetch_chart(services: Services, queries: Sequence[str], span: Span) -> Chart:
-    return fetch_chart(find_store(services.stack()), queries, span)
+    return fetch_chart(find_store(services.stack()), queries, span=span)
 
 
 def _fetch_last(services: Services, selector: str) -> Sequence[Series]:
@@ -121,13 +121,13 @@ def _build_tree(found: Sequence[Series]) -> list[dict[str, Any]]:
     shown = frozenset(one.title for one in ordered[:_SHOWN])
     groups = {metric: list(group) for metric, group in groupby(ordered, key=lambda one: one.metric)}
     return [
-        {"title": metric, "selector": metric, **_describe_branch(metric, group, {}, shown)}
+        {"title": metric, "selector": metric, **_describe_branch(metric, group, above={}, shown=shown)}
         for metric, group in groups.items()
     ]
 
 
 def _describe_branch(
-    metric: str, found: Sequence[Series], above: Mapping[str, str], shown: Collection[str]
+    metric: str, found: Sequence[Series], *, above: Mapping[str, str], shown: Collection[str]
 ) -> dict[str, Any]:
     """Return a branch of the tree: labels that all its series have alike stand there once, and many series in branches.
 
@@ -138,7 +138,7 @@ def _describe_branch(
     known = {**above, **alike}
     divider = _find_divider(found, known)
     branches = [
-        {"title": f"{divider}={value}", **_describe_branch(metric, group, {**known, divider: value}, shown)}
+        {"title": f"{divider}={value}", **_describe_branch(metric, group, above={**known, divider: value}, shown=shown)}
         | {"selector": write_selector(metric, {**known, divider: value})}
         for value, group in _divide(found, divider).items()
     ]

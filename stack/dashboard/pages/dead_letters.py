@@ -111,10 +111,10 @@ async def replay(request: Request) -> Response:
     try:
         done = await run_in_threadpool(replay_letters, stack, choice)
     except StackError as error:
-        return await _say(request, str(error), "warn")
+        return await _say(request, str(error), level="warn")
     if done.problem:
-        return await _say(request, f"{_count(done.sent)} sent again. {done.problem}", "warn")
-    return await _say(request, f"{_count(done.sent)} sent again.", "ok")
+        return await _say(request, f"{_count(done.sent)} sent again. {done.problem}", level="warn")
+    return await _say(request, f"{_count(done.sent)} sent again.", level="ok")
 
 
 async def discard(request: Request) -> Response:
@@ -123,8 +123,8 @@ async def discard(request: Request) -> Response:
     try:
         done = await run_in_threadpool(discard_letters, stack, choice)
     except StackError as error:
-        return await _say(request, str(error), "warn")
-    return await _say(request, f"{_count(done)} discarded.", "ok")
+        return await _say(request, str(error), level="warn")
+    return await _say(request, f"{_count(done)} discarded.", level="ok")
 
 
 async def _find(request: Request) -> Letter:
@@ -147,9 +147,9 @@ async def _read_choice(request: Request) -> Choice:
     return Choice(request.path_params["name"], key=key, match=match, through=frozenset() if key else through)
 
 
-async def _say(request: Request, text: str, level: str) -> Response:
+async def _say(request: Request, text: str, *, level: str) -> Response:
     """Answer with what is there now, and say what was done."""
-    return add_toast(await _answer(request, await request.form()), text, level)
+    return add_toast(await _answer(request, await request.form()), text, level=level)
 
 
 async def _answer(request: Request, query: Mapping[str, Any]) -> Response:
@@ -170,14 +170,14 @@ def _look(stack: Stack, name: str, match: str, shown: int) -> Shelf:
         listing = list_letters(stack, Choice(name, match=match, count=_READ))
     except (BrokerError, FunctionError) as error:
         return Shelf(match=match, problem=str(error))
-    return _arrange(listing, match, shown)
+    return _arrange(listing, match, shown=shown)
 
 
 def _has_queue(stack: Stack, name: str) -> bool:
     return any(own_queues(service.plan) for service in stack.inputs.services if service.plan.name == name)
 
 
-def _arrange(listing: Listing, match: str, shown: int) -> Shelf:
+def _arrange(listing: Listing, match: str, *, shown: int) -> Shelf:
     letters = listing.letters
     rows = [Row(one.key, one.target, one.describe(), excerpt(one.body, _EXCERPT)) for one in letters[:shown]]
     last = {letter.queue: letter.key for letter in letters}

@@ -42,7 +42,10 @@ def routes() -> list[BaseRoute]:
 async def show_demo(request: Request) -> Response:
     """Show the page."""
     data = services_of(request).data()
-    found = [*name_series(data, EXCHANGE, ROUTING_KEY), *name_series(data, MQTT_EXCHANGE, to_key(TOPIC_OF_DEVICES))]
+    found = [
+        *name_series(data, EXCHANGE, key=ROUTING_KEY),
+        *name_series(data, MQTT_EXCHANGE, key=to_key(TOPIC_OF_DEVICES)),
+    ]
     queries = [write_selector(metric, labels) for metric, labels in found]
     past = chart_address(queries) if queries else ""
     return render(request, "demo.html", past=past, **await look(request, FORM.name))

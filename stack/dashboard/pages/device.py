@@ -74,7 +74,7 @@ async def change(request: Request) -> Response:
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
     services_of(request).broadcaster.touch(f"twin:{name}")
-    answer = add_toast(Response(), f"{name} is told what is desired.", "ok")
+    answer = add_toast(Response(), f"{name} is told what is desired.", level="ok")
     answer.headers["HX-Trigger-After-Settle"] = "twin-changed"
     return answer
 

@@ -83,7 +83,7 @@ async def list_devices(request: Request) -> Response:
 
 def _choose(services: Services, words: str) -> dict[str, Any]:
     registry, let_in = services.registry.read(), list_logins(services.workspace)
-    found = choose_devices(registry.devices.values(), words, {})
+    found = choose_devices(registry.devices.values(), words, labels={})
     part = found[:_SHOWN]
     presence = fetch_some_presence(services.stack(), [one.name for one in part if let_in])
     kept = {rule.metric for rule in services.data().keep if _DEVICE in rule.labels}
@@ -181,14 +181,14 @@ async def revoke(request: Request) -> Response:
     """Lock a device out."""
     name = request.path_params["name"]
     await run_in_threadpool(revoke_device, services_of(request).stack(), name)
-    return tell_change(add_toast(Response(), f"{name} may not log in any more.", "ok"))
+    return tell_change(add_toast(Response(), f"{name} may not log in any more.", level="ok"))
 
 
 async def remove(request: Request) -> Response:
     """Lock a device out, and remove its file."""
     name = request.path_params["name"]
     await run_in_threadpool(delete_device, services_of(request).stack(), name)
-    return tell_change(add_toast(Response(), f"{name} is removed.", "ok"))
+    return tell_change(add_toast(Response(), f"{name} is removed.", level="ok"))
 
 
 async def connect(request: Request) -> Response:

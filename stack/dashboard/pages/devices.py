@@ -38,7 +38,7 @@ def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
 
 def _find_chart(data: Data, topic: Mapping[str, Any]) -> str:
     """Return where the chart of what is kept of a topic is; nothing if none of it is."""
-    series = name_series(data, topic["exchange"], topic["key"], {"sensor": topic["sensor"]})
+    series = name_series(data, topic["exchange"], key=topic["key"], headers={"sensor": topic["sensor"]})
     queries = [write_selector(metric, labels) for metric, labels in series]
     return chart_address(queries) if queries else ""
 
@@ -78,7 +78,7 @@ async def start_simulator(request: Request) -> Response:
     async with request.form() as form:
         protocol, sensors, rate = (str(form.get(name, "")) for name in ("protocol", "sensors", "rate"))
     try:
-        await run_in_threadpool(services.simulator.start, _read_wanted(protocol, sensors, rate))
+        await run_in_threadpool(services.simulator.start, _read_wanted(protocol, sensors, rate=rate))
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
     return _tell(request)
@@ -96,7 +96,7 @@ def _tell(request: Request) -> Response:
     return Response()
 
 
-def _read_wanted(protocol: str, sensors: str, rate: str) -> SimulationRequest:
+def _read_wanted(protocol: str, sensors: str, *, rate: str) -> SimulationRequest:
     try:
         return SimulationRequest(protocol, int(sensors), float(rate))
     except ValueError:

@@ -248,10 +248,10 @@ async def read_form(request: Request, model: type[Model]) -> Model:
         ConfigError: something in it is wrong.
     """
     form = await load_form(request, MOST_FORM_BYTES)
-    return parse_model(model, {name: form[name] for name in model.model_fields if name in form}, "form")
+    return parse_model(model, {name: form[name] for name in model.model_fields if name in form}, name="form")
 
 
-def add_toast(answer: Response, text: str, level: str = "info") -> Response:
+def add_toast(answer: Response, text: str, *, level: str = "info") -> Response:
     """Have the page say something in its corner."""
     answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": text, "level": level}})
     return answer

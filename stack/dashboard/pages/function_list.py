@@ -120,7 +120,9 @@ async def ask_to_delete_project(request: Request) -> Response:
 async def delete_project_of_name(request: Request) -> Response:
     """Delete a project, with its functions if the form says so."""
     is_cascading = "cascading" in await request.form()
-    await delete_project(services_of(request), request.path_params["name"], CASCADING if is_cascading else RESTRICTED)
+    await delete_project(
+        services_of(request), request.path_params["name"], strategy=CASCADING if is_cascading else RESTRICTED
+    )
     return await _show_list(request)
 
 
@@ -160,7 +162,9 @@ async def create_from_template(request: Request) -> Response:
     """Make a function, and lead to its code; or say why it cannot be made."""
     form = await _read_form(request)
     wanted, template = _read_wanted(form), str(form.get("template", ""))
-    return await _create(request, wanted, lambda: create_function(services_of(request).workspace, wanted, template))
+    return await _create(
+        request, wanted, create=lambda: create_function(services_of(request).workspace, wanted, template=template)
+    )
 
 
 async def create_from_yaml(request: Request) -> Response:
@@ -168,11 +172,13 @@ async def create_from_yaml(request: Request) -> Response:
     form = await _read_form(request)
     wanted, text, to_broker = _read_wanted(form), str(form.get("text", "")), "to_broker" in form
     workspace = services_of(request).workspace
-    return await _create(request, wanted, lambda: create_functions(workspace, wanted, text, to_broker=to_broker))
+    return await _create(
+        request, wanted, create=lambda: create_functions(workspace, wanted, text=text, to_broker=to_broker)
+    )
 
 
 async def _create(
-    request: Request, wanted: CreationRequest, create: Callable[[], tuple[Imported, ...] | None]
+    request: Request, wanted: CreationRequest, *, create: Callable[[], tuple[Imported, ...] | None]
 ) -> Response:
     try:
         made = await run_in_threadpool(create)

@@ -63,7 +63,7 @@ async def download(request: Request) -> Response:
 
 async def _read(request: Request) -> tuple[dict[str, Any], ...]:
     engine = (await run_in_threadpool(services_of(request).stack)).engine
-    return await read_transcript(engine, request.path_params["name"], _read_query(request))
+    return await read_transcript(engine, request.path_params["name"], excerpt=_read_query(request))
 
 
 def _read_query(request: Request) -> Excerpt:

@@ -104,7 +104,7 @@ async def send_past(request: Request) -> Response:
     try:
         return JSONResponse({"entries": await run_in_threadpool(_fetch_past, find_store(stack), queries)})
     except DataError as error:
-        return answer_failure(request, 422, str(error))
+        return answer_failure(request, 422, message=str(error))
 
 
 def build_queries(name: str, scrape_seconds: float) -> dict[str, str]:
@@ -126,7 +126,7 @@ def build_queries(name: str, scrape_seconds: float) -> dict[str, str]:
 
 def _fetch_past(store: Store, queries: Mapping[str, str]) -> list[dict[str, Any]]:
     end = time()
-    return _list_points(fetch_chart(store, list(queries.values()), Span(end - _PAST, end, _POINTS)), queries)
+    return _list_points(fetch_chart(store, list(queries.values()), span=Span(end - _PAST, end, _POINTS)), queries)
 
 
 def _list_points(chart: Chart, queries: Mapping[str, str]) -> list[dict[str, Any]]:

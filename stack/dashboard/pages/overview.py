@@ -84,7 +84,7 @@ def _count_problems(_: Services, _subject: str, known: Known) -> dict[str, Any]:
 def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
     records = services.catalogue.records()
     functions, broker = known["functions"] or {}, known["broker"] or {}
-    drawn = _draw(services, records, broker)
+    drawn = _draw(services, records, broker=broker)
     return {
         "known": known,
         "records": records,
@@ -120,10 +120,10 @@ async def show_part(request: Request) -> Response:
     return render(request, f"_overview_{part}.html", **await look(request, OVERVIEW.name))
 
 
-def _draw(services: Services, records: Sequence[FunctionRecord], broker: Mapping[str, Any]) -> dict[str, Any]:
+def _draw(services: Services, records: Sequence[FunctionRecord], *, broker: Mapping[str, Any]) -> dict[str, Any]:
     facts = BrokerFacts.model_validate(broker)
     mentions = services.mentions.find({one.name: one.files for one in records}, output_names(records, facts))
-    topology = gather(draw_topology(records, facts, mentions))
+    topology = gather(draw_topology(records, facts, mentions=mentions))
     return {"topology": topology, "diagram": lay_out(topology), "box": (WIDTH, HEIGHT)}
 
 

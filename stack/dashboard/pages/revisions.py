@@ -79,12 +79,12 @@ def _write_time(attempt: Attempt) -> str:
 def _look(services: Services, record: FunctionRecord, choice: Choice | None) -> View:
     workspace, name, is_there = services.workspace, record.name, has_folder(services, record.name)
     revisions = list_revisions(services.stack(), name) if record.is_deployed else ()
-    kept = frozenset(one.revision for one in revisions if find_snapshot(workspace, name, one.revision))
+    kept = frozenset(one.revision for one in revisions if find_snapshot(workspace, name, number=one.revision))
     choice = choice or _choose(revisions, has_folder=is_there)
     if choice is None:
         return View(revisions, kept, is_there)
     try:
-        comparison = compare_revisions(workspace, name, choice.before, choice.after)
+        comparison = compare_revisions(workspace, name, before=choice.before, after=choice.after)
     except StackError as error:
         return View(revisions, kept, is_there, choice, problem=str(error))
     return View(revisions, kept, is_there, choice, comparison)

@@ -162,7 +162,7 @@ async def keep_event(request: Request) -> Response:
     services, name = services_of(request), request.path_params["name"]
     saved = await run_in_threadpool(_rename if "rename" in form else _keep, services, name, wanted, title)
     answer = await _show(request, replace(wanted, event=saved.metadata.name))
-    return add_toast(answer, f"Saved as “{saved.spec.display_name}”.", "ok")
+    return add_toast(answer, f"Saved as “{saved.spec.display_name}”.", level="ok")
 
 
 async def drop_event(request: Request) -> Response:
@@ -316,7 +316,7 @@ def _put(stack: Stack, name: str, wanted: CallRequest) -> None:
         raise FunctionError(f"{name} has no trigger {wanted.trigger!r} on the stack's broker.")
     target = targets[wanted.trigger]
     message = TestMessage(wanted.address or target.address, wanted.content, dict(wanted.headers), wanted.content_type)
-    put_message(stack, name, target, message)
+    put_message(stack, name, target=target, trial=message)
 
 
 def read_event(event: FunctionEvent) -> CallRequest:
@@ -353,7 +353,7 @@ def _keep(services: Services, function: str, wanted: CallRequest, title: str) ->
         "attributes": {**path, "headers": type_header | dict(wanted.headers)},
     }
     # Without a name of its own it goes on under that of the event that it was.
-    return _save(services, function, spec, title=title, replaces="" if title else wanted.event)
+    return _save(services, function, spec=spec, title=title, replaces="" if title else wanted.event)
 
 
 def _rename(services: Services, function: str, wanted: CallRequest, title: str) -> FunctionEvent:
@@ -361,10 +361,10 @@ def _rename(services: Services, function: str, wanted: CallRequest, title: str) 
     if wanted.event not in known:
         raise FunctionError("This event is gone; load the page again.")
     spec = known[wanted.event].spec.model_dump(by_alias=True)
-    return _save(services, function, spec, title=title, replaces=wanted.event)
+    return _save(services, function, spec=spec, title=title, replaces=wanted.event)
 
 
-def _save(services: Services, function: str, spec: Mapping[str, Any], *, title: str, replaces: str) -> FunctionEvent:
+def _save(services: Services, function: str, *, spec: Mapping[str, Any], title: str, replaces: str) -> FunctionEvent:
     known = list_events(services.workspace)
     own = {name: event.spec.display_name for name, event in known.items() if event.function == function}
     title = title or own.get(replaces, "") or replaces

@@ -87,29 +87,29 @@ async def edit(request: Request) -> Response:
     action, _, subject = str(sent.get("action", _FORM)).partition(":")
     taken = _take(sent)
     if action == "save":
-        return await _save(request, name, taken)
-    return _render(request, name, _act(taken, action, subject))
+        return await _save(request, name, taken=taken)
+    return _render(request, name, sheet=_act(taken, action, subject=subject))
 
 
 async def check(request: Request) -> Response:
     """Show the form as it is now, with all that is wrong."""
-    return _render(request, request.path_params["name"], _judge(_take(await load_form(request, MOST_FORM_BYTES))))
+    return _render(request, request.path_params["name"], sheet=_judge(_take(await load_form(request, MOST_FORM_BYTES))))
 
 
-async def _save(request: Request, name: str, taken: Taken) -> Response:
+async def _save(request: Request, name: str, *, taken: Taken) -> Response:
     sheet = _judge(taken)
     if sheet.failure or sheet.marks:
-        answer = _render(request, name, sheet, status=422)
-        return add_toast(answer, "Nothing is saved yet: see what is wrong.", "error")
+        answer = _render(request, name, sheet=sheet, status=422)
+        return add_toast(answer, "Nothing is saved yet: see what is wrong.", level="error")
     try:
         known = await run_in_threadpool(_write, services_of(request).workspace, name, sheet)
     except StackError as error:
         failed = Sheet(sheet.text, sheet.known, sheet.view, sheet.cards, failure=str(error))
-        return _render(request, name, failed, status=422)
+        return _render(request, name, sheet=failed, status=422)
     services_of(request).catalogue.forget()
     saved = Sheet(sheet.text, known, sheet.view, sheet.cards)
     hints = await run_in_threadpool(_find_hints, services_of(request), name)
-    return add_toast(_render(request, name, saved, hints=hints), f"Saved in {FOLDER}/{name}/{FILE}.", "ok")
+    return add_toast(_render(request, name, sheet=saved, hints=hints), f"Saved in {FOLDER}/{name}/{FILE}.", level="ok")
 
 
 def _open(workspace: Workspace, name: str) -> Sheet:
@@ -143,7 +143,7 @@ def _take(data: FormData) -> Taken:
     return Taken(result.text, known, _FORM, result.problems, sent)
 
 
-def _act(taken: Taken, action: str, subject: str) -> Sheet:
+def _act(taken: Taken, action: str, *, subject: str) -> Sheet:
     """Return what is shown after a button was pressed."""
     text, view = taken.text, taken.view
     try:
@@ -192,7 +192,7 @@ def _mark(text: str, error: ConfigError) -> dict[str, Any]:
     return {"line": line, "message": error.problems[0], "severity": "error"}
 
 
-def _render(request: Request, name: str, sheet: Sheet, *, status: int = 200, hints: Sequence[str] = ()) -> Response:
+def _render(request: Request, name: str, *, sheet: Sheet, status: int = 200, hints: Sequence[str] = ()) -> Response:
     shown = {"name": name, "sheet": sheet, "kinds": list(KINDS), "hints": hints}
     return render(request, "_triggers.html", status=status, **shown)
 

@@ -119,7 +119,7 @@ class SwarmDriver(Driver):
         if is_own := self.engine.registry.startswith(f"{LOCAL}:"):
             able = [name for name in counts if _may_move(services[name])]
             spread_images(self.engine.project, [images[services[name]["image"]] for name in able])
-        with self._written(select_services(document, counts, images, source.parent)) as path, explained():
+        with self._written(select_services(document, counts, images=images, folder=source.parent)) as path, explained():
             # In a container there is no login; what was handed over before goes on.
             has_login = not is_own and not is_inside()
             deploy = DockerClient(client_call=_QUIET).stack.deploy

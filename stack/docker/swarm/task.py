@@ -55,7 +55,7 @@ def read_tasks(tasks: Iterable[Document], swarm: Swarm) -> Iterator[Container]:
         past = [one for one in own if is_past(one)]
         for task in own:
             if not is_past(task):
-                yield _read_task(_find_failure(task, past) or task, task, swarm)
+                yield _read_task(_find_failure(task, past) or task, task, swarm=swarm)
 
 
 def is_past(task: Document) -> bool:
@@ -88,7 +88,7 @@ def read_labels(task: Document) -> Mapping[str, str]:
     return task["Spec"].get("ContainerSpec", {}).get("Labels") or {}
 
 
-def _read_task(shown: Document, task: Document, swarm: Swarm) -> Container:
+def _read_task(shown: Document, task: Document, *, swarm: Swarm) -> Container:
     """Read one task; the one that is shown may be that before it, which has failed."""
     labels, status = read_labels(task), shown["Status"]
     addresses = tuple(sorted(_read_addresses(task)))

@@ -53,7 +53,7 @@ class UpdateWatch:
             elif is_done(own, goal, is_global="Global" in service["Spec"]["Mode"]):
                 if self._is_over(name, own):
                     settled[name] = ""
-            elif reason := self._find_failure(service, own, goal, swarm):
+            elif reason := self._find_failure(service, own, goal=goal, swarm=swarm):
                 settled[name] = reason
         self.waiting = {name: goal for name, goal in self.waiting.items() if name not in settled}
         return settled
@@ -64,7 +64,7 @@ class UpdateWatch:
         ending = [one for one in own if is_past(one) and one["Status"]["State"] == RUNNING]
         return not ending or time.monotonic() > since + _ENDING_SECONDS
 
-    def _find_failure(self, service: Document, own: list[Document], goal: Goal, swarm: Swarm) -> str:
+    def _find_failure(self, service: Document, own: list[Document], *, goal: Goal, swarm: Swarm) -> str:
         state = (service.get("UpdateStatus") or {}).get("State", "")
         wanted = service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Labels", {}).get(DEFINITION_LABEL)
         new = sorted((one for one in own if _has(one, goal)), key=lambda one: str(one["CreatedAt"]))
@@ -89,7 +89,7 @@ class UpdateWatch:
             trouble = read_trouble(page)
             if trouble.failing_seconds >= _PATIENCE_SECONDS:
                 container = next(one for one in starting if one.id == id_)
-                return tell_failure(self.engine, container, f"does not come up: {trouble.reason}")
+                return tell_failure(self.engine, container, what=f"does not come up: {trouble.reason}")
         return ""
 
     def _tell(self, new: list[Document], swarm: Swarm, what: str) -> str:
@@ -99,7 +99,7 @@ class UpdateWatch:
             return "Docker did not start it."
         container = _read_alone(shown, swarm)
         err = shown["Status"].get("Err", "")
-        return tell_failure(self.engine, container, f"{what}: {err}" if err else what)
+        return tell_failure(self.engine, container, what=f"{what}: {err}" if err else what)
 
 
 def _read_alone(task: Document, swarm: Swarm) -> Container:

@@ -145,7 +145,7 @@ def _describe_policy(document: Mapping[str, Any]) -> Resource:
 def _list_accounts(inputs: Inputs, workloads: Sequence[Workload]) -> Iterator[Resource]:
     """Yield the accounts that there are to be: of functions that use the broker, and of people where one was made."""
     plans = [one.service.plan for one in workloads]
-    document = json.loads(describe_accounts(inputs.accounts, plans, inputs.settings))
+    document = json.loads(describe_accounts(inputs.accounts, plans, settings=inputs.settings))
     names = {function_account(inputs.accounts.key, one.service.plan.name).username: one.name for one in workloads}
     used = {one.name for one in workloads if one.has_account}
     people = inputs.accounts.current.username

@@ -165,7 +165,7 @@ def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:
     has_route = not target.ingress
     scalings = {one.name: plan_scaling(one, target.namespace, has_route=has_route) for one in workloads}
     is_scaled = any(one and one.has_queues for one in scalings.values())
-    secrets = find_secrets(workloads, inputs, vault, is_scaled=is_scaled)
+    secrets = find_secrets(workloads, inputs, vault=vault, is_scaled=is_scaled)
     context = {
         **_NAMES,
         "settings": inputs.settings,
@@ -183,14 +183,14 @@ def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:
     }
     files = dict(_render(context, workloads))
     missing = (problem for one in services for problem in find_problems(one.plan, vault))
-    return Exported(files, (*missing, *_find_notes(workloads, scalings, inputs, target)), secrets)
+    return Exported(files, (*missing, *_find_notes(workloads, scalings, inputs=inputs, target=target)), secrets)
 
 
 def _choose_nodes(inputs: Inputs, nodes: int) -> Inputs:
     if not nodes:
         return inputs
     document = {**inputs.settings.broker.model_dump(by_alias=True), "nodes": nodes}
-    broker = parse_model(Broker, document, "export-kubernetes --nodes")
+    broker = parse_model(Broker, document, name="export-kubernetes --nodes")
     return replace(inputs, settings=inputs.settings.model_copy(update={"broker": broker}))
 
 
@@ -271,7 +271,7 @@ def _list_claims(workloads: Sequence[Workload]) -> dict[str, int]:
 
 
 def _find_notes(
-    workloads: Sequence[Workload], scalings: Mapping[str, Scaling | None], inputs: Inputs, target: Target
+    workloads: Sequence[Workload], scalings: Mapping[str, Scaling | None], *, inputs: Inputs, target: Target
 ) -> Iterator[str]:
     for one in workloads:
         yield from (f"{one.service.plan.function.document}: {loss}" for loss in find_losses(one, scalings[one.name]))

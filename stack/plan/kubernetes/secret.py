@@ -35,7 +35,7 @@ class NeededSecret:
 
 
 def find_secrets(
-    workloads: Sequence[Workload], inputs: Inputs, vault: Vault, *, is_scaled: bool
+    workloads: Sequence[Workload], inputs: Inputs, *, vault: Vault, is_scaled: bool
 ) -> tuple[NeededSecret, ...]:
     """Return the Secrets that there have to be, by name."""
     found: dict[str, dict[str, SecretContent | None]] = {}
@@ -53,7 +53,7 @@ def find_secrets(
     if not inputs.accounts.current.is_guest:
         found[f"{PEOPLE}.broker"] = _describe(inputs.accounts.current)
     if is_scaled:
-        password = Secret(derive(inputs.accounts.key, ACCOUNT, KEDA).hex())
+        password = Secret(derive(inputs.accounts.key, ACCOUNT, name=KEDA).hex())
         found[f"{KEDA}.broker"] = _describe(Credentials(KEDA, password))
     return tuple(NeededSecret(name, contents) for name, contents in sorted(found.items()))
 

@@ -19,10 +19,10 @@ def list_volumes(workload: Workload) -> list[Mounted]:
     found = [*_list_secrets(workload), *_list_folders(workload)]
     if workload.config_map:
         mount = {"mountPath": _CONFIG, "subPath": "processor.yaml", "readOnly": True}
-        found.append(_mount("processor", {"configMap": {"name": workload.config_map}}, mount))
+        found.append(_mount("processor", {"configMap": {"name": workload.config_map}}, mount=mount))
     is_read_only = workload.service.plan.spec.security_context.read_only_root_filesystem
     if is_read_only and all(clean_path(mount["mountPath"]) != _TMP for _, mount in found):
-        found.append(_mount("tmp", {"emptyDir": {"medium": "Memory"}}, {"mountPath": _TMP}))
+        found.append(_mount("tmp", {"emptyDir": {"medium": "Memory"}}, mount={"mountPath": _TMP}))
     return found
 
 
@@ -30,7 +30,7 @@ def _list_secrets(workload: Workload) -> Iterator[Mounted]:
     for mount in workload.service.mounts:
         secret = workload.name_secret(mount)
         seen = {"mountPath": mount.target, "subPath": mount.secret.key, "readOnly": True}
-        yield _mount(make_name(secret, "secret-"), {"secret": {"secretName": secret}}, seen)
+        yield _mount(make_name(secret, "secret-"), {"secret": {"secretName": secret}}, mount=seen)
 
 
 def _list_folders(workload: Workload) -> Iterator[Mounted]:
@@ -39,15 +39,15 @@ def _list_folders(workload: Workload) -> Iterator[Mounted]:
         seen: dict[str, Any] = {"mountPath": mount.mount_path, **({"readOnly": True} if mount.read_only else {})}
         name = f"volume-{number}"
         if source.host_path:
-            yield _mount(name, {"hostPath": {"path": source.host_path.path}}, seen)
+            yield _mount(name, {"hostPath": {"path": source.host_path.path}}, mount=seen)
         elif claim := source.persistent_volume_claim:
             seen |= {"readOnly": True} if claim.read_only else {}
-            yield _mount(name, {"persistentVolumeClaim": {"claimName": name_claim(claim.claim_name)}}, seen)
+            yield _mount(name, {"persistentVolumeClaim": {"claimName": name_claim(claim.claim_name)}}, mount=seen)
         elif source.empty_dir is not None:
             limit = {"sizeLimit": str(source.empty_dir.size)} if source.empty_dir.size else {}
             medium = {"medium": "Memory"} if source.empty_dir.medium else {}
-            yield _mount(name, {"emptyDir": {**medium, **limit}}, seen)
+            yield _mount(name, {"emptyDir": {**medium, **limit}}, mount=seen)
 
 
-def _mount(name: str, source: Mapping[str, Any], mount: Mapping[str, Any]) -> Mounted:
+def _mount(name: str, source: Mapping[str, Any], *, mount: Mapping[str, Any]) -> Mounted:
     return {"name": name, **source}, {"name": name, **mount}

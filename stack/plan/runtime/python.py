@@ -106,7 +106,7 @@ class PythonRuntime(Runtime):
             tree = _parse(text.encode(), "")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return ""
-        return import_module_first(tree, text, "os")
+        return import_module_first(tree, text, module="os")
 
     def check_handler(
         self, function: Function, handler: str, *, path: str, source: bytes, version: RuntimeVersion

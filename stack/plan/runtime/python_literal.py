@@ -43,7 +43,7 @@ def _list_texts(tree: ast.Module) -> Iterator[tuple[ast.Constant, bool]]:
                 pass
 
 
-def import_module_first(tree: ast.Module, text: str, module: str) -> str:
+def import_module_first(tree: ast.Module, text: str, *, module: str) -> str:
     """Return a source that imports a module above its first statement; nothing where its name has another meaning."""
     if any(_gives(node, module) for node in ast.walk(tree)):
         return ""

@@ -132,7 +132,7 @@ class HandlerProcess:
         # The data of a CloudEvent may be an object.
         body = event.body if isinstance(event.body, bytes) else encode(event.body).encode()
         size = len(body)
-        self._unsent.append(_pack(EVENT, describe_event(event), body, number))
+        self._unsent.append(_pack(EVENT, describe_event(event), body=body, number=number))
         self._unsent_bytes += size
         if self._unsent_bytes > _ENOUGH:
             self.flush()
@@ -192,7 +192,7 @@ class HandlerProcess:
 
     def _write(self, letter: bytes, head: Any, body: bytes = b"") -> None:
         """Send a frame, behind the events that wait; from any thread once no events are written any more."""
-        frame = _pack(letter, encode(head), body)
+        frame = _pack(letter, encode(head), body=body)
         with self._lock:
             self._unsent.append(frame)
             self._send()
@@ -289,7 +289,9 @@ def is_sent_now(frame: Frame) -> bool:
     return frame.letter == REQUEST and frame.head[1] == SEND
 
 
-def start_sending(context: Any, head: Sequence[Any], content: bytes, tell: Callable[[str], object]) -> "Future[None]":
+def start_sending(
+    context: Any, head: Sequence[Any], *, content: bytes, tell: Callable[[str], object]
+) -> "Future[None]":
     """Send at once and do not wait; another thread tells why it could not be sent.
 
     Raises:
@@ -376,7 +378,7 @@ def _read_frame(letter: bytes, head: bytes, body: bytes, number: int) -> Frame:
     return Frame(RAISED, [name, reason, ""], b"", number)
 
 
-def _pack(letter: bytes, head: str, body: bytes, number: int = 0) -> bytes:
+def _pack(letter: bytes, head: str, *, body: bytes, number: int = 0) -> bytes:
     data = head.encode()
     return b"".join((_PREFIX.pack(len(data), len(body), number, letter), data, body))
 

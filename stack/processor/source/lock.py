@@ -251,4 +251,4 @@ def open_lock(function: Function, trigger: Trigger) -> Lock | None:
     if not function.broker_url:
         return None
     kind = Lock if function.broker_nodes == 1 else TokenLock
-    return kind(function.broker_url, name_lock(function.namespace, function.name, trigger.name))
+    return kind(function.broker_url, name_lock(function.namespace, function.name, trigger=trigger.name))

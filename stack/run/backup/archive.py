@@ -189,10 +189,10 @@ def read_backup(path: Path, word: str) -> Backup:
                     key = open_key(kept[KEY], word)
             else:
                 digests[info.name] = digest_link(info.linkname) if content is None else digest_of(content)
-    return _check(path, digests, kept, key)
+    return _check(path, digests, kept=kept, key=key)
 
 
-def _check(path: Path, digests: dict[str, str], kept: dict[str, bytes], key: bytes) -> Backup:
+def _check(path: Path, digests: dict[str, str], *, kept: dict[str, bytes], key: bytes) -> Backup:
     _read_header(path, kept)
     if not kept.keys() >= {KEY, MANIFEST, SEALED}:
         raise HostError(f"{path} is cut off. Nothing was changed; take another backup.")
@@ -287,7 +287,7 @@ def new_key() -> bytes:
 def lock_key(key: bytes, word: str) -> bytes:
     """Return a key as it is written, which the passphrase opens."""
     salt = os.urandom(_SALT_BYTES)
-    token = _derive(word, salt, _SCRYPT_COST).encrypt(key)
+    token = _derive(word, salt, cost=_SCRYPT_COST).encrypt(key)
     return _LockedKey(salt=base64.b64encode(salt), token=token).model_dump_json().encode()
 
 
@@ -299,7 +299,7 @@ def open_key(content: bytes, word: str) -> bytes:
     """
     try:
         locked = _LockedKey.model_validate_json(content)
-        return _derive(word, base64.b64decode(locked.salt), locked.scrypt_cost).decrypt(locked.token)
+        return _derive(word, base64.b64decode(locked.salt), cost=locked.scrypt_cost).decrypt(locked.token)
     except (InvalidToken, ValidationError, ValueError) as error:
         raise StackError(f"The passphrase is not that of this backup. Nothing was changed. {_WAYS}") from error
 
@@ -321,7 +321,7 @@ def decrypt(key: bytes, content: bytes) -> bytes:
         raise StackError("A part of the backup is not as it was written. Nothing was done with it.") from error
 
 
-def _derive(word: str, salt: bytes, cost: int) -> Fernet:
+def _derive(word: str, salt: bytes, *, cost: int) -> Fernet:
     key = Scrypt(salt=salt, length=_KEY_BYTES, n=cost, r=8, p=1).derive(word.encode("utf-8", "surrogateescape"))
     return Fernet(base64.urlsafe_b64encode(key))
 

@@ -1,33 +1,23 @@
-"""`invoke backup`: all that makes a stack what it is, in one file that has its name only when it is whole.
-
-To be verified, it is restored into a project of its own, whose broker is started, and compared. Functions are not
-started there: they would handle the copies of messages as if they were real.
-"""
+"""`invoke backup`: all that makes a stack what it is, in one file that has its name only when it is whole."""
 
 import base64
 import hashlib
 import os
-import socket
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO
-from uuid import uuid4
 
 from stack import console
-from stack.config.network import Ports, Tls
 from stack.config.settings import FILE, Settings
 from stack.config.sites import FILE as SITES
 from stack.docker.client import save_images
-from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack
 from stack.docker.swarm.driver import open_driver
-from stack.errors import BrokerError, ConflictError, HostError, StackError
+from stack.errors import ConflictError, HostError
 from stack.plan.backup import (
     BROKER,
     HEADER,
@@ -43,32 +33,22 @@ from stack.plan.backup import (
     Header,
     Manifest,
     Sealed,
-    compare_definitions,
-    compare_queues,
 )
-from stack.plan.broker import SERVICE
-from stack.plan.gateway import SERVICE as GATEWAY
-from stack.rabbitmq.management import Broker, find_broker
 from stack.run.backup.archive import (
     ArchiveWriter,
-    Backup,
     choose_passphrase,
-    digest_link,
-    digest_of,
     encrypt,
     lock_key,
     new_key,
-    read_backup,
     writing,
 )
-from stack.run.backup.broker import BrokerCopy, copied_broker, count_waiting, fetch_definitions
+from stack.run.backup.broker import BrokerCopy, copied_broker, fetch_definitions
 from stack.run.backup.claim import list_claims, read_claim
-from stack.run.backup.restore import RestoreRequest, restore_backup
+from stack.run.backup.verification import verify_backup
 from stack.run.interruption import interruptible
-from stack.run.stack import write_stack
 from stack.state.deployment import load_deployments, load_revisions
 from stack.state.host import find_architecture
-from stack.state.lock import STACK, TREE, lock, stack_lock
+from stack.state.lock import STACK, TREE, lock
 from stack.state.workspace import Workspace, advise, sync
 
 # Copies of secrets, which `up` makes again; caches of Python.
@@ -81,7 +61,7 @@ def list_images(stack: Stack) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def write_workspace(workspace: Workspace, settings: Settings, archive: ArchiveWriter) -> None:
+def write_workspace(workspace: Workspace, settings: Settings, *, archive: ArchiveWriter) -> None:
     """Add stack.yaml and what it names, sites.yaml, functions, alerts and devices, and what .stack/state knows."""
     for file in (FILE, SITES, *list_named_files(workspace.root, settings)):
         if (workspace.root / file).is_file():
@@ -150,12 +130,12 @@ def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
     """
     stack = open_stack(is_lenient=True)
     open_driver(stack.engine).check()
-    check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
+    check_owner(stack.workspace, stack.settings.project, containers=stack.engine.listed())
     path = choose_path(stack.settings.project, request)
     word = choose_passphrase(request.passphrase_file)
     header = Header(project=stack.settings.project, made=datetime.now(UTC), architecture=find_architecture())
     with interruptible("there is no backup."), lock(stack.workspace, STACK), console.working(f"Writing {path}"):
-        manifest = _write_file(stack, path, header, word, has_images=request.has_images)
+        manifest = _write_file(stack, path, header=header, word=word, has_images=request.has_images)
     return path, manifest, word
 
 
@@ -191,9 +171,9 @@ def describe_backup(path: Path, manifest: Manifest, *, is_verified: bool) -> dic
     }
 
 
-def _write_file(stack: Stack, path: Path, header: Header, word: str, *, has_images: bool) -> Manifest:
+def _write_file(stack: Stack, path: Path, *, header: Header, word: str, has_images: bool) -> Manifest:
     with written_whole(path) as file, writing(file) as archive:
-        return _write_members(stack, archive, header, word, has_images=has_images)
+        return _write_members(stack, archive, header=header, word=word, has_images=has_images)
 
 
 @contextmanager
@@ -217,7 +197,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         raise HostError(_explain(path, error)) from error
 
 
-def _write_members(stack: Stack, archive: ArchiveWriter, header: Header, word: str, *, has_images: bool) -> Manifest:
+def _write_members(stack: Stack, archive: ArchiveWriter, *, header: Header, word: str, has_images: bool) -> Manifest:
     key = new_key()
     archive.add(HEADER, header.model_dump_json().encode())
     archive.add(KEY, lock_key(key, word))
@@ -225,11 +205,11 @@ def _write_members(stack: Stack, archive: ArchiveWriter, header: Header, word: s
         # Nothing changes files or containers while they are read, and the broker's moment is theirs.
         with lock(stack.workspace, TREE):
             stack = stack.reread()
-            write_workspace(stack.workspace, stack.settings, archive)
+            write_workspace(stack.workspace, stack.settings, archive=archive)
             secrets = dict(list_secrets(stack.workspace))
             copy = exits.enter_context(copied_broker(stack))
             definitions = copy.definitions if copy else fetch_definitions(stack)
-        return _write_rest(stack, archive, Parts(header, key, secrets, copy, definitions), has_images=has_images)
+        return _write_rest(stack, archive, parts=Parts(header, key, secrets, copy, definitions), has_images=has_images)
 
 
 @dataclass(frozen=True)
@@ -243,12 +223,12 @@ class Parts:
     definitions: dict[str, object]
 
 
-def _write_rest(stack: Stack, archive: ArchiveWriter, parts: Parts, *, has_images: bool) -> Manifest:
+def _write_rest(stack: Stack, archive: ArchiveWriter, *, parts: Parts, has_images: bool) -> Manifest:
     if parts.copy:
         archive.add_chunks(BROKER, parts.copy.read(parts.key))
     volumes = tuple(one.short_name for one in list_claims(stack))
     for name in volumes:
-        archive.add_chunks(f"{VOLUMES}{name}/", read_claim(stack, name, parts.key))
+        archive.add_chunks(f"{VOLUMES}{name}/", read_claim(stack, name, key=parts.key))
     wanted = list_images(stack)
     here = stack.engine.images(wanted) if has_images else set()
     images = tuple(one for one in wanted if one in here)
@@ -311,92 +291,3 @@ def _tell(path: Path, manifest: Manifest, *, is_verified: bool) -> None:
     if is_verified:
         console.success("It was restored on trial, and is as it should be.")
     console.say(f"Next: keep it and its passphrase on another machine; `invoke restore {path.name}` brings it back.")
-
-
-_BROKER_SECONDS, _FIGURES_SECONDS, _PAUSE_SECONDS = 180, 30.0, 0.5
-_MOST_LINES = 20
-
-
-def verify_backup(path: Path, word: str) -> None:
-    """Restore a backup into a throwaway project and compare files, secrets, definitions and queues with it.
-
-    Raises:
-        StackError: something is not as it was; the backup stays, to be looked at.
-    """
-    with tempfile.TemporaryDirectory(prefix="tidegate-trial-") as name:
-        backup = read_backup(path, word)
-        stack = restore_backup(Workspace(Path(name)), backup, RestoreRequest(adapt=_adapt))
-        try:
-            lines = [*_compare_files(stack.workspace, backup), *_compare_broker(stack, backup)]
-        finally:
-            with console.working("Removing the trial"):
-                open_driver(stack.engine).down(volumes=True)
-    if lines:
-        shown = "\n".join(f"  {line}" for line in lines[:_MOST_LINES])
-        raise StackError(f"{path} was written, and does not restore as it should:\n{shown}")
-
-
-def _adapt(settings: Settings) -> Settings:
-    """Return settings by which the trial meets nothing else on this machine, and no other machine meets it."""
-    names = tuple(Ports.model_fields)
-    ports = Ports(**dict(zip(names, _find_free_ports(len(names)), strict=True)))
-    project = f"tidegate-trial-{uuid4().hex[:8]}"
-    # Over a bridge the trial would send the messages of the backup once more; of a Swarm one machine is enough for it.
-    # Its gateway is asked without TLS, whose files are not in the backup, or elsewhere.
-    alone = {"bind": IPv4Address("127.0.0.1"), "bridge": (), "engine": "compose", "tls": Tls()}
-    alone["broker"] = settings.broker.model_copy(update={"nodes": 1})
-    return settings.model_copy(update={"project": project, "ports": ports, **alone})
-
-
-def _find_free_ports(count: int) -> list[int]:
-    with ExitStack() as exits:
-        servers = [exits.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in servers]
-
-
-def _compare_files(workspace: Workspace, backup: Backup) -> list[str]:
-    places = {WORKSPACE: workspace.root, STATE: workspace.state}
-    lines = []
-    for name, digest in backup.manifest.members.items():
-        top, _, relative = name.partition("/")
-        root = places.get(f"{top}/")
-        if root is None:
-            continue
-        found = _digest(root / relative)
-        if found != digest:
-            lines.append(f"{relative} {'differs' if found else 'is missing'}")
-    return lines
-
-
-def _digest(path: Path) -> str:
-    if path.is_symlink():
-        return digest_link(str(path.readlink()))
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return digest_of(file)
-
-
-def _compare_broker(stack: Stack, backup: Backup) -> list[str]:
-    facts = backup.manifest.broker
-    if facts is None:
-        return []
-    with stack_lock(stack.workspace):
-        write_stack(stack, stack.inputs)
-        with console.working("Starting RabbitMQ on trial"):
-            # The gateway leads to the broker's management.
-            open_driver(stack.engine).up([SERVICE, GATEWAY])
-            wait_ready(stack.engine, [SERVICE, GATEWAY], _BROKER_SECONDS)
-    broker = find_broker(stack)
-    deadline = time.monotonic() + _FIGURES_SECONDS
-    while (lines := _compare_queues(broker, backup)) and time.monotonic() < deadline:
-        time.sleep(_PAUSE_SECONDS)
-    return [*lines, *compare_definitions(backup.sealed.definitions, broker.export_definitions())]
-
-
-def _compare_queues(broker: Broker, backup: Backup) -> tuple[str, ...]:
-    wanted = backup.manifest.broker.queues if backup.manifest.broker else {}
-    try:
-        return compare_queues(wanted, count_waiting(broker, wanted))
-    except BrokerError as error:
-        return (str(error),)

@@ -77,7 +77,7 @@ def copied_broker(stack: Stack) -> Iterator[BrokerCopy | None]:
             execute(paused[0], "rabbitmqctl", "eval", "mnesia:sync_log().")
     began = time.monotonic()
     clear_helpers(stack.settings.project)
-    with copied_volume(stack.settings.project, volume.name, image, paused) as (container, seconds):
+    with copied_volume(stack.settings.project, volume.name, image=image, paused=paused) as (container, seconds):
         time.sleep(max(0.0, began + _FIGURES_SECONDS - time.monotonic()) if before else 0)
         after, _ = _look(stack, broker) if before else ({}, {})
         version = read_version(image)

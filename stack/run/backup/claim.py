@@ -26,7 +26,7 @@ def list_claims(stack: Stack) -> tuple[Volume, ...]:
     return tuple(one for one in list_volumes(stack.settings.project) if one.short_name.startswith(names))
 
 
-def read_claim(stack: Stack, name: str, key: bytes) -> Iterator[bytes]:
+def read_claim(stack: Stack, name: str, *, key: bytes) -> Iterator[bytes]:
     """Yield a volume as a compressed tar, in pieces that only the key opens.
 
     The containers that have it are paused while it is copied.
@@ -36,12 +36,15 @@ def read_claim(stack: Stack, name: str, key: bytes) -> Iterator[bytes]:
     """
     volume = f"{stack.settings.project}_{name}"
     image = control_image(stack.inputs)
-    with copied_volume(stack.settings.project, volume, image, _find_users(volume)) as (container, _seconds):
+    with copied_volume(stack.settings.project, volume, image=image, paused=_find_users(volume)) as (
+        container,
+        _seconds,
+    ):
         for chunk in stream_output(container, "tar", "-C", _FOLDER, "-cz", "."):
             yield encrypt(key, chunk)
 
 
-def fill_claim(stack: Stack, name: str, chunks: Iterator[bytes]) -> None:
+def fill_claim(stack: Stack, name: str, *, chunks: Iterator[bytes]) -> None:
     """Make a volume of a copy, with its owners.
 
     Raises:

@@ -172,7 +172,7 @@ def restore_and_print(file: str, request: RestoreRequest, *, passphrase_file: st
     with console.working(f"Reading {path}"):
         backup = read_backup(path, word)
     workspace = open_workspace()
-    restore_backup(workspace, backup, request)
+    restore_backup(workspace, backup, request=request)
     made = backup.manifest.header.made.astimezone()
     names = ", ".join(backup.manifest.functions) or "none"
     console.success(f"{workspace.root} is as {backup.manifest.header.project} was at {made:%Y-%m-%d %H:%M:%S %Z}.")
@@ -187,7 +187,7 @@ def restore_and_print(file: str, request: RestoreRequest, *, passphrase_file: st
         console.say("Next: `invoke up` starts it, with the messages that were in its queues.")
 
 
-def restore_backup(workspace: Workspace, backup: Backup, request: RestoreRequest) -> Stack:
+def restore_backup(workspace: Workspace, backup: Backup, *, request: RestoreRequest) -> Stack:
     """Write files, load images and fill the broker's volume; return the stack, which is not started.
 
     Raises:
@@ -272,7 +272,7 @@ def _fill(stack: Stack, backup: Backup) -> None:
     for name in backup.manifest.volumes:
         with console.working(f"Filling the volume {name.removeprefix(CLAIM_PREFIX)}"):
             chunks = _read_chunks(backup, f"{VOLUMES}{name}/")
-            fill_claim(stack, name, (decrypt(backup.key, chunk) for chunk in chunks))
+            fill_claim(stack, name, chunks=(decrypt(backup.key, chunk) for chunk in chunks))
     if backup.manifest.broker:
         check_broker(stack, backup)
         with console.working("Filling the broker's volume"):

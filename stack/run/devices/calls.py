@@ -34,7 +34,7 @@ def make_call(stack: Stack, name: str, said: Mapping[str, Any], *, by: str) -> d
         DeviceError: there is no such device.
         ConflictError: it is locked out, or has too many calls under way.
     """
-    request = parse_model(CallRequest, dict(said), f"The call of {name}")
+    request = parse_model(CallRequest, dict(said), name=f"The call of {name}")
     _check_device(stack, name)
     if load_login(stack.workspace, name) is None:
         raise ConflictError(f"{name} is locked out. `invoke device rotate {name}` lets it in, with a new password.")

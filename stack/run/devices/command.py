@@ -84,7 +84,7 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
         find_origin(stack)
     if command.action in {"add", "rotate"}:
         with _reserve_files(stack, command, as_json=as_json):
-            _print_identity(stack, _let_in(stack, command), command, as_json=as_json)
+            _print_identity(stack, _let_in(stack, command), command=command, as_json=as_json)
     elif command.action == "revoke":
         _revoke(stack, name)
     else:
@@ -152,13 +152,13 @@ def _name_files(command: DeviceCommand) -> tuple[Path, Path]:
     return folder / f"{command.name}.key", folder / f"{command.name}.pem"
 
 
-def _print_identity(stack: Stack, identity: Identity, command: DeviceCommand, *, as_json: bool) -> None:
+def _print_identity(stack: Stack, identity: Identity, *, command: DeviceCommand, as_json: bool) -> None:
     if identity.pair and not as_json:
         _write_pair(stack, identity.pair, *_name_files(command))
     if command.qr:
         print_phone_link(make_phone_link(stack, identity.device.name), as_json=as_json)
     elif command.program:
-        print_program(stack, identity, command.program)
+        print_program(stack, identity, name=command.program)
     else:
         print_identity(stack, identity, as_json=as_json)
 

@@ -27,7 +27,7 @@ def find_endpoint(stack: Stack, seen_as: str = "") -> Endpoint:
     """
     settings, is_tls = stack.settings, stack.settings.tls.is_on
     mqtt, amqp = ("mqtts", "amqps") if is_tls else ("mqtt", "amqp")
-    host = _find_host(stack, mqtt, seen_as)
+    host = _find_host(stack, mqtt, seen_as=seen_as)
     return Endpoint(
         host,
         getattr(settings.ports, mqtt),
@@ -63,10 +63,10 @@ def find_origin(stack: Stack, seen_as: str = "") -> str:
     """
     if not stack.settings.tls.is_on:
         raise StackError(_NEEDS_TLS)
-    return f"https://{_find_host(stack, 'https', seen_as)}:{stack.settings.ports.https}"
+    return f"https://{_find_host(stack, 'https', seen_as=seen_as)}:{stack.settings.ports.https}"
 
 
-def _find_host(stack: Stack, port: str, seen_as: str) -> str:
+def _find_host(stack: Stack, port: str, *, seen_as: str) -> str:
     """Return the name or address at which other machines reach a port, of which its certificate tells if it has one."""
     address, named = stack.settings.get_address(port), stack.settings.tls.names
     if not address.is_unspecified:

@@ -153,7 +153,7 @@ def forget_devices(stack: Stack, names: Sequence[str]) -> None:
         console.warn(f"If there was a device of the same name, what was known of it is kept, such as a twin: {error}")
 
 
-def choose_devices(devices: Iterable[DeviceConfig], words: str, labels: Mapping[str, str]) -> list[DeviceConfig]:
+def choose_devices(devices: Iterable[DeviceConfig], words: str, *, labels: Mapping[str, str]) -> list[DeviceConfig]:
     """Return the devices that have a text in their name, type or labels, and have some labels."""
     wanted = words.lower()
     return [one for one in devices if labels.items() <= one.labels.items() and wanted in _write_words(one)]
@@ -197,7 +197,7 @@ def write_new(workspace: Workspace, new: NewDevice, *, is_durable: bool = True) 
     """
     said = {"type": new.type, "topics": list(new.topics), **new.more, "labels": new.labels}
     given = {key: value for key, value in said.items() if value}
-    parse_model(Device, given, f"Device {new.name}")
+    parse_model(Device, given, name=f"Device {new.name}")
     text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True) if given else "{}\n"
     write_file(device_path(workspace, new.name), text.encode(), is_durable=is_durable)
 
@@ -214,10 +214,10 @@ def check_tls(stack: Stack) -> None:
 
 
 def _let_in(stack: Stack, device: DeviceConfig, *, has_certificate: bool) -> Identity:
-    pair = make_device_pair(stack.workspace, stack.settings.project, device.name) if has_certificate else None
+    pair = make_device_pair(stack.workspace, stack.settings.project, device=device.name) if has_certificate else None
     revoke_older(stack, [device.name])
     if pair:
-        note_certificate(stack.workspace, device.name, pair.serial)
+        note_certificate(stack.workspace, device.name, serial=pair.serial)
         identity = Identity(device, "", pair)
     else:
         identity = Identity(device, make_login(stack.workspace, device.name))
@@ -231,7 +231,7 @@ def revoke_older(stack: Stack, names: Iterable[str]) -> None:
     """Have the certificates of devices open nothing any more, also when a device of the name is let in again."""
     logins = (load_login(stack.workspace, name) for name in names)
     serials = [one.serial for one in logins if one and one.serial]
-    revoke_certificates(stack.workspace, stack.settings.project, serials)
+    revoke_certificates(stack.workspace, stack.settings.project, serials=serials)
     if serials:
         send_revocations(stack)
 
@@ -274,9 +274,9 @@ def _settle_logins(stack: Stack) -> None:
     with lock(stack.workspace, TREE):
         fresh = stack.reread()
         write_stack(fresh, fresh.inputs)
-    settle_program(fresh, SERVICE, lambda inputs: inputs.has_devices)
+    settle_program(fresh, SERVICE, is_wanted=lambda inputs: inputs.has_devices)
     if fresh.inputs.has_devices:
-        wait_ready(fresh.engine, [SERVICE], _START_SECONDS)
+        wait_ready(fresh.engine, [SERVICE], seconds=_START_SECONDS)
 
 
 @contextmanager

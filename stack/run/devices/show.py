@@ -32,13 +32,13 @@ def print_devices(words: str, labels: Mapping[str, str], *, as_json: bool) -> No
     for problem in registry.problems:
         console.warn(problem)
     _warn_left(stack.workspace, let_in - registry.devices.keys())
-    found = choose_devices(registry.devices.values(), words, labels)
+    found = choose_devices(registry.devices.values(), words, labels=labels)
     presence = try_presence(stack) if let_in and found else None
     if as_json:
         console.show_json([describe_device(one, is_let_in=one.name in let_in, presence=presence) for one in found])
     elif found:
         columns = ("device", "type", "may log in", "connected", "labels")
-        console.show_table(columns, (_list(one, let_in, presence) for one in found))
+        console.show_table(columns, (_list(one, let_in, presence=presence) for one in found))
     else:
         console.say("There is no such device." if registry.devices else "There are no devices.")
         console.say("Next: `invoke device add NAME` adds one.")
@@ -60,7 +60,7 @@ def print_device(name: str, *, as_json: bool, program: str = "") -> None:
     stack = open_stack()
     device = get_device(load_registry(stack.workspace), name)
     if program:
-        print_program(stack, Identity(device, UNKNOWN), program)
+        print_program(stack, Identity(device, UNKNOWN), name=program)
         return
     is_let_in = name in list_logins(stack.workspace)
     presence = try_presence(stack, name) if is_let_in else None
@@ -106,7 +106,7 @@ def find_program(name: str) -> Program:
     return BY_NAME[name]
 
 
-def print_program(stack: Stack, identity: Identity, name: str) -> None:
+def print_program(stack: Stack, identity: Identity, *, name: str) -> None:
     """Print a program with which a device connects.
 
     Raises:
@@ -177,7 +177,7 @@ def describe_device(
     }
 
 
-def _list(one: DeviceConfig, let_in: set[str], presence: Mapping[str, Mapping[str, Any]] | None) -> dict[str, str]:
+def _list(one: DeviceConfig, let_in: set[str], *, presence: Mapping[str, Mapping[str, Any]] | None) -> dict[str, str]:
     labels = " ".join(f"{key}={value}" for key, value in sorted(one.labels.items()))
     is_in = "yes" if one.name in let_in else "no"
     return {

@@ -154,8 +154,8 @@ def deploy_to_sites(request: SiteRequest) -> None:
     for note in exported.notes:
         console.warn(f"{note}.")
     visit = partial(deploy_at, document=exported.document)
-    results = list(_run_waves(request, waves, lambda site, work: visit(site.dashboard, tell=work)))
-    _show(request, sites, results, back="rollback-function")
+    results = list(_run_waves(request, waves, visit=lambda site, work: visit(site.dashboard, tell=work)))
+    _show(request, sites, results=results, back="rollback-function")
 
 
 def roll_back_at_sites(request: SiteRequest, number: int) -> None:
@@ -169,18 +169,18 @@ def roll_back_at_sites(request: SiteRequest, number: int) -> None:
     if number and len(sites) > 1:
         raise FunctionError("Each site counts its revisions by itself: leave out --to, or name one site.")
     visit = partial(roll_back_at, name=request.name, number=number)
-    _show(request, sites, list(_run_waves(request, [sites], lambda site, _: visit(site.dashboard))))
+    _show(request, sites, results=list(_run_waves(request, [sites], visit=lambda site, _: visit(site.dashboard))))
 
 
 _Visit = Callable[[ChosenSite, Callable[[Sequence[str]], None]], RemoteFunction]
 
 
-def _run_waves(request: SiteRequest, waves: Sequence[Sequence[ChosenSite]], visit: _Visit) -> Iterator[SiteResult]:
+def _run_waves(request: SiteRequest, waves: Sequence[Sequence[ChosenSite]], *, visit: _Visit) -> Iterator[SiteResult]:
     """Yield what came of each site; after a wave in which one failed, no other begins."""
     for number, wave in enumerate(waves, 1):
         title = f"{request.name}: wave {number} of {len(waves)}, {_count(len(wave))}"
         with console.working(title) as work:
-            results = list(_run_wave(request, number, wave, lambda site: visit(site, work.follow)))
+            results = list(_run_wave(request, number, wave=wave, visit=lambda site: visit(site, work.follow)))
         order = {site.name: place for place, site in enumerate(wave)}
         yield from sorted(results, key=lambda one: order[one.site.name])
         if any(one.problem for one in results):
@@ -188,7 +188,7 @@ def _run_waves(request: SiteRequest, waves: Sequence[Sequence[ChosenSite]], visi
 
 
 def _run_wave(
-    request: SiteRequest, number: int, wave: Sequence[ChosenSite], visit: Callable[[ChosenSite], RemoteFunction]
+    request: SiteRequest, number: int, *, wave: Sequence[ChosenSite], visit: Callable[[ChosenSite], RemoteFunction]
 ) -> Iterator[SiteResult]:
     seconds, began = request.seconds, dict[str, float]()
 
@@ -207,7 +207,7 @@ def _run_wave(
         yield result
 
 
-def _show(request: SiteRequest, sites: Sequence[ChosenSite], results: Sequence[SiteResult], *, back: str = "") -> None:
+def _show(request: SiteRequest, sites: Sequence[ChosenSite], *, results: Sequence[SiteResult], back: str = "") -> None:
     """Print what came of each site; `back` is the task that undoes it.
 
     Raises:

@@ -35,20 +35,20 @@ def _find_kind(archive: Path) -> str:
 
 
 @contextmanager
-def _open_converted(archive: Path, kind: str, limit: int) -> Iterator[tarfile.TarFile]:
+def _open_converted(archive: Path, kind: str, *, limit: int) -> Iterator[tarfile.TarFile]:
     """Open an archive as the tar that holds the same; `limit` is the most that the tar may be, in bytes.
 
     Raises:
         FunctionError: bsdtar is not here or cannot read it, or it is too large.
     """
     with tempfile.TemporaryFile() as file:
-        _convert(archive, kind, file, limit)
+        _convert(archive, kind, file=file, limit=limit)
         file.seek(0)
         with tarfile.open(fileobj=file) as bundle:
             yield bundle
 
 
-def _convert(archive: Path, kind: str, file: IO[bytes], limit: int) -> None:
+def _convert(archive: Path, kind: str, *, file: IO[bytes], limit: int) -> None:
     # The @ means the entries of an archive; its path is absolute, so that it is no option.
     command = ["bsdtar", "--create", "--file", "-", f"@{archive.absolute()}"]
     with tempfile.TemporaryFile() as errors:
@@ -61,7 +61,7 @@ def _convert(archive: Path, kind: str, file: IO[bytes], limit: int) -> None:
             ) from None
         with process:
             try:
-                _copy(process.stdout, file, limit)
+                _copy(process.stdout, file, limit=limit)
             except BaseException:
                 process.kill()
                 raise
@@ -70,7 +70,7 @@ def _convert(archive: Path, kind: str, file: IO[bytes], limit: int) -> None:
             raise FunctionError(f"the archive is broken: {errors.read().decode(errors='replace').strip()}")
 
 
-def _copy(source: IO[bytes] | None, file: IO[bytes], limit: int) -> int:
+def _copy(source: IO[bytes] | None, file: IO[bytes], *, limit: int) -> int:
     """Copy what is at most so many bytes; return how many they are."""
     assert source is not None
     while chunk := source.read(_CHUNK_BYTES):
@@ -100,7 +100,7 @@ def unpack(archive: Path, folder: Path, limit: int) -> None:
         FunctionError: it is no archive, is broken or too large, or an entry leads out of the folder.
     """
     try:
-        links = _unpack_files(archive, folder, limit)
+        links = _unpack_files(archive, folder, limit=limit)
         for place, target in links:
             _make_folder(place.parent, folder)
             place.symlink_to(target)
@@ -113,7 +113,7 @@ def unpack(archive: Path, folder: Path, limit: int) -> None:
         raise FunctionError(f"the archive cannot be unpacked: {error}") from error
 
 
-def _unpack_files(archive: Path, folder: Path, limit: int) -> list[tuple[Path, str]]:
+def _unpack_files(archive: Path, folder: Path, *, limit: int) -> list[tuple[Path, str]]:
     left, links = limit, []
     for number, entry in enumerate(_read_entries(archive, limit)):
         place = folder / _check_name(entry.name)
@@ -127,7 +127,7 @@ def _unpack_files(archive: Path, folder: Path, limit: int) -> list[tuple[Path, s
             links.append((place, entry.target))
         else:
             _make_folder(place.parent, folder)
-            left -= _write(entry, place, left)
+            left -= _write(entry, place, limit=left)
     return links
 
 
@@ -172,12 +172,12 @@ def _check_name(name: str) -> PurePosixPath:
     return path
 
 
-def _write(entry: Entry, place: Path, limit: int) -> int:
+def _write(entry: Entry, place: Path, *, limit: int) -> int:
     source = entry.open()
     if source is None:
         raise FunctionError(f"the entry {entry.name!r} of the archive is no file")
     with source, place.open("wb") as file:
-        written = _copy(source, file, limit)
+        written = _copy(source, file, limit=limit)
     place.chmod(0o755 if entry.is_executable else 0o644)
     return written
 
@@ -190,7 +190,7 @@ def _read_entries(archive: Path, limit: int) -> Iterator[Entry]:
         with tarfile.open(archive) as bundle:
             yield from map(_Taped(bundle), bundle)
     elif kind := _find_kind(archive):
-        with _open_converted(archive, kind, limit + MOST_ENTRIES * _ENTRY_BYTES) as bundle:
+        with _open_converted(archive, kind, limit=limit + MOST_ENTRIES * _ENTRY_BYTES) as bundle:
             yield from map(_Taped(bundle), bundle)
     else:
         raise FunctionError(f"that is no archive of a known kind; make it one of {_FORMATS}")

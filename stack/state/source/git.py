@@ -105,7 +105,7 @@ class Call:
 
 @contextmanager
 def start_call(
-    arguments: Sequence[str], environment: Mapping[str, str], limits: Downloads, deadline: float
+    arguments: Sequence[str], environment: Mapping[str, str], *, limits: Downloads, deadline: float
 ) -> Iterator[Call]:
     """Start git in a group of processes of its own, which all end with the block.
 
@@ -177,7 +177,7 @@ class Account:
     password: str | None = None
 
 
-def open_repository(url: str, limits: Downloads, account: Account, ca: Path | None = None) -> "Repository":
+def open_repository(url: str, limits: Downloads, *, account: Account, ca: Path | None = None) -> "Repository":
     """Return a repository, by an address that may stand on a command line: an account in the URL is taken out of it."""
     parts = urlsplit(url)
     written, _, host = parts.netloc.rpartition("@")
@@ -215,7 +215,7 @@ class Repository:
             raise FunctionError(f"{self._shown} has no {reference}. Check spec.build.codeEntryAttributes.")
         return commit
 
-    def check_out(self, reference: str, commit: str, folder: Path) -> None:
+    def check_out(self, reference: str, commit: str, *, folder: Path) -> None:
         """Write the files of a commit, which a reference stands for, into an empty folder.
 
         A server need not give a commit away by its number, so the reference is asked for.
@@ -264,7 +264,9 @@ class Repository:
             return call.output
 
     def _started(self, *arguments: str) -> AbstractContextManager[Call]:
-        return start_call([*self._options(), *_CONFIG, *arguments], self._environment(), self.limits, self._deadline)
+        return start_call(
+            [*self._options(), *_CONFIG, *arguments], self._environment(), limits=self.limits, deadline=self._deadline
+        )
 
     def _options(self) -> tuple[str, ...]:
         """Have the account for this server alone: not for another one that it leads to."""

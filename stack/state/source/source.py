@@ -127,9 +127,11 @@ class Store:
     def _fetch_git(self, origin: Origin) -> tuple[Path, str]:
         given = origin.attributes
         ca, limits = find_ca(self.settings), self.settings.downloads
-        repository = open_repository(origin.address, limits, GitAccount(given.username, given.password or None), ca)
+        repository = open_repository(
+            origin.address, limits, account=GitAccount(given.username, given.password or None), ca=ca
+        )
         commit = repository.resolve(origin.reference)
-        tree = self._keep(commit, lambda folder: repository.check_out(origin.reference, commit, folder))
+        tree = self._keep(commit, lambda folder: repository.check_out(origin.reference, commit, folder=folder))
         return tree, f"commit:{commit}"
 
     def _fetch_file(self, origin: Origin) -> tuple[Path, str]:
@@ -140,7 +142,7 @@ class Store:
                 download(_address(origin), file, headers=headers, limits=self.settings.downloads, ca=ca)
             elif not file.is_file():
                 raise FunctionError(f"spec.build.path: {self._explain_missing(origin.address)}")
-            tree = self._keep(_digest(origin, file), lambda target: self._lay_out(origin, file, target))
+            tree = self._keep(_digest(origin, file), lambda target: self._lay_out(origin, file, folder=target))
             return tree, f"sha256:{_digest_file(file)}"
 
     def _explain_missing(self, address: str) -> str:
@@ -150,7 +152,7 @@ class Store:
             return f"nothing is fetched from an address that begins with {scheme}://; {kinds}"
         return f"there is no {address!r} in {self.function.folder}"
 
-    def _lay_out(self, origin: Origin, file: Path, folder: Path) -> None:
+    def _lay_out(self, origin: Origin, file: Path, *, folder: Path) -> None:
         if origin.is_one_file:
             shutil.copy(file, folder / origin.file_name)
         else:
@@ -176,7 +178,7 @@ class Store:
                 f"spec.build.codeEntryAttributes.workDir: there is no folder {given!r}; there are {there}"
             )
         own = self.workspace.root / self.function.folder
-        function = add_code(self.function, own, code, self.workspace.root)
+        function = add_code(self.function, own, code=code, workspace=self.workspace.root)
         return replace(function, origin=origin.shown, version=version)
 
     def _local(self, origin: Origin) -> Path:
@@ -246,7 +248,7 @@ def _address(origin: Origin) -> str:
     given = origin.attributes
     item = Item(given.s3_bucket, given.s3_item_key, given.s3_region, os.environ.get(_S3_ENDPOINT, ""))
     account = Account(given.s3_access_key_id, given.s3_secret_access_key, given.s3_session_token)
-    return sign_address(item, account, datetime.now(UTC))
+    return sign_address(item, account, now=datetime.now(UTC))
 
 
 _CHUNK_BYTES = 1 << 18
@@ -268,7 +270,7 @@ def download(url: str, target: Path, *, headers: Mapping[str, str], limits: Down
             context.load_verify_locations(ca)
         silence = min(_SILENCE, limits.seconds)
         with fetch(address, timeout=silence, headers=account | dict(headers), context=context) as answer:
-            _receive(answer, target, limits, deadline)
+            _receive(answer, target, limits=limits, deadline=deadline)
     except StatusError as error:
         raise FunctionError(f"{shown}: the server answered {error.status} {error}. {_advise(error.status)}") from None
     except (HTTPError, OSError, ValueError) as error:
@@ -277,7 +279,7 @@ def download(url: str, target: Path, *, headers: Mapping[str, str], limits: Down
         ) from error
 
 
-def _receive(answer: BaseHTTPResponse, target: Path, limits: Downloads, deadline: float) -> None:
+def _receive(answer: BaseHTTPResponse, target: Path, *, limits: Downloads, deadline: float) -> None:
     received = 0
     with target.open("wb") as file:
         # What is there by now: `read` waits, for longer than the limit, until there is a whole chunk.

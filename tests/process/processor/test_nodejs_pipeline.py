@@ -181,7 +181,9 @@ def test_no_event_begins_while_an_outcome_waits_in_the_memory_of_the_process(tmp
 def test_head_that_python_cannot_read_stops_nothing(tmp_path: Path, letter: bytes, read_as: bytes) -> None:
     process = load(tmp_path, "exports.handler = () => 1;")
     try:
-        process._unread += _pack(letter, "[" * 100_000, b"x", 1) + _pack(DONE, "[200, null, null]", b"y", 2)
+        process._unread += _pack(letter, "[" * 100_000, body=b"x", number=1) + _pack(
+            DONE, "[200, null, null]", body=b"y", number=2
+        )
         unreadable, fine = process._split()
         assert (unreadable.letter, unreadable.number) == (read_as, 1)
         assert "cannot be read" in str(unreadable.head) + unreadable.body.decode()
@@ -194,7 +196,7 @@ def test_head_that_python_cannot_read_stops_nothing(tmp_path: Path, letter: byte
 def test_output_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     process = load(tmp_path, "exports.handler = () => 1;")
     try:
-        process._unread += _pack(OUTPUT, "[" * 100_000, b"x", 1)
+        process._unread += _pack(OUTPUT, "[" * 100_000, body=b"x", number=1)
         (unreadable,) = process._split()
         with pytest.raises(ValueError, match="what the handler says cannot be read: maximum recursion depth"):
             take_note(SimpleNamespace(outputs=SimpleNamespace()), unreadable)

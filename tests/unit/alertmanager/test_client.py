@@ -81,9 +81,9 @@ def test_alerts_are_listed_the_oldest_first(alertmanager: Alertmanager) -> None:
     assert (first.name, first.severity, first.own_labels) == ("hot", "warning", {"sensor": "oven"})
     assert (first.text, first.silences, second.name) == ("oven is hot", ("s1",), "quiet")
     assert (first.receivers, first.is_muted) == (("mail",), True)
-    assert choose_alerts([first, second], "", {"sensor": "oven"}) == [first]
-    assert choose_alerts([first, second], "quiet", {}) == [second]
-    assert choose_alerts([first, second], "quiet", {"sensor": "oven"}) == []
+    assert choose_alerts([first, second], "", labels={"sensor": "oven"}) == [first]
+    assert choose_alerts([first, second], "quiet", labels={}) == [second]
+    assert choose_alerts([first, second], "quiet", labels={"sensor": "oven"}) == []
 
 
 def test_silences_are_made_and_ended(alertmanager: Alertmanager) -> None:

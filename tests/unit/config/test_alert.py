@@ -11,7 +11,7 @@ from stack.errors import ConfigError
 
 
 def read(**document: Any) -> AlertConfig:
-    return parse_model(AlertConfig, document, "alerts/hot.yaml")
+    return parse_model(AlertConfig, document, name="alerts/hot.yaml")
 
 
 @pytest.mark.parametrize(

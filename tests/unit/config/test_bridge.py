@@ -13,7 +13,7 @@ HQ = {"name": "hq", "to": "amqps://hq.example/%2f", "secret": "hq.account", "top
 
 
 def read(*bridges: dict[str, Any], **more: Any) -> Settings:
-    return parse_model(Settings, {"bridge": list(bridges), **more}, "stack.yaml")
+    return parse_model(Settings, {"bridge": list(bridges), **more}, name="stack.yaml")
 
 
 def test_bridge_has_what_its_address_says() -> None:

@@ -9,7 +9,7 @@ from stack.config.function import FunctionConfig
 
 
 def written(spec: dict[str, Any]) -> Any:
-    return write_compact(parse_model(FunctionConfig, {"spec": spec}, "function.yaml")).get("spec", {})
+    return write_compact(parse_model(FunctionConfig, {"spec": spec}, name="function.yaml")).get("spec", {})
 
 
 @pytest.mark.parametrize(

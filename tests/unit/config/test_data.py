@@ -10,7 +10,7 @@ from stack.errors import ConfigError
 
 
 def read(**data: Any) -> Settings:
-    return parse_model(Settings, {"data": data}, "stack.yaml")
+    return parse_model(Settings, {"data": data}, name="stack.yaml")
 
 
 def test_nothing_is_kept_unless_asked() -> None:

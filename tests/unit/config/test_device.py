@@ -40,9 +40,9 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
 
 def test_a_device_has_the_rate_of_its_type_unless_it_says_its_own() -> None:
     types = {"sensor": DeviceType(rate="2 kB/s")}
-    rates = [complete_device("a", Device(type="sensor", rate=rate), types).rate for rate in ("", "1 kB/s")]
+    rates = [complete_device("a", Device(type="sensor", rate=rate), types=types).rate for rate in ("", "1 kB/s")]
     assert rates == [2000, 1000]
-    assert complete_device("a", Device(), types).rate == 0
+    assert complete_device("a", Device(), types=types).rate == 0
 
 
 @pytest.mark.parametrize("topic", ["plant/temperature", "plant/{id}/+", "plant/x{id}/t", "{id}/{id}"])

@@ -16,7 +16,7 @@ RABBIT = {"kind": "rabbit-mq", "attributes": {"queueName": "q"}}
 def take(
     there: dict[str, Any], own: dict[str, Any] | None = None
 ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    found = take_fetched({"spec": there}, FunctionConfig.model_validate({"spec": own or {}}), "f")
+    found = take_fetched({"spec": there}, FunctionConfig.model_validate({"spec": own or {}}), name="f")
     return found.document.get("spec", {}), found.taken, found.left_out
 
 

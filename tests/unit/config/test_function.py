@@ -45,7 +45,7 @@ spec:
 
 def parse(document: Any) -> FunctionConfig:
     document = parse_mapping(document, "function.yaml") if isinstance(document, str) else document
-    return parse_model(FunctionConfig, document, "function.yaml")
+    return parse_model(FunctionConfig, document, name="function.yaml")
 
 
 def problems_of(document: Any) -> list[str]:
@@ -635,7 +635,7 @@ def test_keys_without_effect_are_told() -> None:
 def test_requests_to_the_scaler_without_effect_are_told() -> None:
     def find(**spec: Any) -> list[str]:
         read = parse({"spec": spec}).spec
-        return list(find_unheeded(read.scale_to_zero, read.auto_scale_metrics, read.bounds))
+        return list(find_unheeded(read.scale_to_zero, read.auto_scale_metrics, bounds=read.bounds))
 
     metrics = [{"metricName": name, "kind": "Pods", "threshold": 5} for name in ("queue-length", "gpu")]
     resources = {"scaleResources": [{"windowSize": "1m"}, {"metricName": "gpu", "windowSize": "1m"}]}

@@ -13,7 +13,7 @@ MAIL = {"to": ["a@b.example"], "from": "c@d.example", "server": "smtp.example:58
 
 
 def read(**notify: Any) -> Settings:
-    return parse_model(Settings, {"notify": notify}, "stack.yaml")
+    return parse_model(Settings, {"notify": notify}, name="stack.yaml")
 
 
 def test_all_channels_are_told_unless_some_are_named() -> None:

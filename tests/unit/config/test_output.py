@@ -10,7 +10,7 @@ from stack.errors import ConfigError
 
 
 def parse(outputs: dict[str, Any], **spec: Any) -> Spec:
-    return parse_model(FunctionConfig, {"spec": {"outputs": outputs, **spec}}, "function.yaml").spec
+    return parse_model(FunctionConfig, {"spec": {"outputs": outputs, **spec}}, name="function.yaml").spec
 
 
 def refuse(outputs: dict[str, Any], **spec: Any) -> list[str]:

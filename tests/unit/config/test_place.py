@@ -15,8 +15,8 @@ _DOCUMENT = "functions/echo/function.yaml"
 def _find(source: str) -> tuple[Finding, ...]:
     source = dedent(source)
     with pytest.raises(ConfigError) as caught:
-        parse_model(FunctionConfig, parse_mapping(source, _DOCUMENT), _DOCUMENT)
-    return find_places(source, caught.value.problems, _DOCUMENT)
+        parse_model(FunctionConfig, parse_mapping(source, _DOCUMENT), name=_DOCUMENT)
+    return find_places(source, caught.value.problems, document=_DOCUMENT)
 
 
 def test_each_problem_has_its_line() -> None:
@@ -51,7 +51,7 @@ def test_a_key_that_is_missing_is_looked_for_where_it_belongs() -> None:
 def test_keys_may_have_dots_and_any_case() -> None:
     problems = (f"{_DOCUMENT}: metadata.annotations.tidegate.io/processor: should be another",)
     source = "Metadata:\n  annotations:\n    tidegate: x\n    tidegate.io/processor: y\n"
-    assert find_places(source, problems, _DOCUMENT)[0].line == 4
+    assert find_places(source, problems, document=_DOCUMENT)[0].line == 4
 
 
 def test_items_of_lists_are_found_by_their_numbers() -> None:
@@ -72,7 +72,7 @@ def test_what_is_no_yaml_has_the_place_that_the_reader_tells() -> None:
 
 
 def test_a_problem_without_a_path_is_that_of_the_whole() -> None:
-    assert find_places("", ("functions/echo: the folder's name is wrong",), _DOCUMENT) == (
+    assert find_places("", ("functions/echo: the folder's name is wrong",), document=_DOCUMENT) == (
         Finding("", "functions/echo: the folder's name is wrong", 1, 0),
     )
 
@@ -81,4 +81,4 @@ def test_a_text_that_is_too_deep_is_told_and_not_composed() -> None:
     source = "[" * 100_000
     with pytest.raises(ConfigError) as caught:
         parse_mapping(source, _DOCUMENT)
-    assert find_places(source, caught.value.problems, _DOCUMENT)[0].line == 1
+    assert find_places(source, caught.value.problems, document=_DOCUMENT)[0].line == 1

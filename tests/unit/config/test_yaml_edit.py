@@ -114,7 +114,7 @@ def test_the_only_key_of_a_mapping_and_one_in_braces_go_without_the_comments_of_
 
 
 def test_a_key_is_renamed_where_it_is() -> None:
-    changed = rename_key(_SOURCE, ("spec", "triggers", "web"), "a: b")
+    changed = rename_key(_SOURCE, ("spec", "triggers", "web"), name="a: b")
     assert changed == _SOURCE.replace("web:", "'a: b':")
 
 

@@ -72,4 +72,4 @@ def test_pages_of_the_dashboard_are_for_no_one_else(welcoming: Client) -> None:
 @pytest.mark.parametrize("origin", ["*", "null", "localhost:3000", "http://a/path", "http://a "])
 def test_what_is_no_origin(origin: str) -> None:
     with pytest.raises(ConfigError, match=r"dashboard\.origins: should be a site's scheme"):
-        parse_model(Settings, {"dashboard": {"origins": [origin]}}, "stack.yaml")
+        parse_model(Settings, {"dashboard": {"origins": [origin]}}, name="stack.yaml")

@@ -160,7 +160,7 @@ def test_revisions_are_compared_and_restored(workspace: Workspace, client: Clien
     create(client)
     folder = workspace.root / "functions/echo"
     (folder / "main.py").write_text(_CODE)
-    record_deployment(workspace, plan_function(load_function(folder), Settings()), "echo:1", message="the first")
+    record_deployment(workspace, plan_function(load_function(folder), Settings()), image="echo:1", message="the first")
     try:
         (folder / "main.py").write_text(_CODE.replace("one", "two"))
         path = "/functions/echo/revisions?before=1&after=0"

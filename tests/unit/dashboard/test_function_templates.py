@@ -31,7 +31,7 @@ def test_gallery_has_a_template_for_each_trigger_and_the_example(client: Client)
 def test_each_template_of_the_gallery_becomes_a_function(client: Client, kind: str, suffix: str) -> None:
     template = client.send("GET", PATH).json[kind + suffix]["template"]
     rendered = render(client, template, name="my-function")
-    function = parse_model(FunctionConfig, rendered, kind)
+    function = parse_model(FunctionConfig, rendered, name=kind)
     assert function.metadata.name == "my-function"
     assert (b"exports.handler" if suffix else b"def handler") in function.spec.build.source
 

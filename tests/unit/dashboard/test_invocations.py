@@ -60,7 +60,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         settings = {"project": "calls", "images": {"source": "debian"}, "ports": {"gateway": server.server_port}}
         (workspace.root / "stack.yaml").write_text(json.dumps(settings))
-        record_deployment(workspace, make_plan("thermo"), "image:1")
+        record_deployment(workspace, make_plan("thermo"), image="image:1")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(VARIABLE, str(workspace.root))
             with serving() as client:

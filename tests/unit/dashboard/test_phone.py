@@ -18,7 +18,7 @@ def tls(workspace: Workspace) -> Iterator[None]:
     path = workspace.root / "stack.yaml"
     before = path.read_text()
     path.write_text(f"{before}tls: {{enabled: true}}\n")
-    make_tls(workspace, Settings(), ["plant.example"])
+    make_tls(workspace, Settings(), names=["plant.example"])
     yield
     path.write_text(before)
 

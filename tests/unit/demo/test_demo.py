@@ -24,7 +24,7 @@ def make_scoreboard(*, total: int, sent: int, answered: int) -> Scoreboard:
     for one in readings[:sent]:
         scoreboard.note_sent(one, 0.0)
     for one in readings[:answered]:
-        scoreboard.note_feedback("Invoked Function amqpconsume on 20.0", one.identity, 1.0)
+        scoreboard.note_feedback("Invoked Function amqpconsume on 20.0", one.identity, time=1.0)
     return scoreboard
 
 
@@ -49,13 +49,13 @@ def test_a_runtime_is_written_where_another_one_stands(tmp_path: Path) -> None:
         (tmp_path / "functions" / name).mkdir(parents=True)
         (tmp_path / "functions" / name / "main.js").touch()
         (tmp_path / "functions" / name / "function.yaml").write_text(f"spec:\n  runtime: {runtime}\n  # mine\n")
-    choose_runtime(Workspace(tmp_path), ("a", "b"), "nodejs")
+    choose_runtime(Workspace(tmp_path), ("a", "b"), runtime="nodejs")
     assert (tmp_path / "functions/a/function.yaml").read_text() == "spec:\n  runtime: nodejs\n  # mine\n"
     assert (tmp_path / "functions/b/function.yaml").read_text() == "spec:\n  runtime: nodejs:22\n  # mine\n"
     before = (tmp_path / "functions/a/function.yaml").read_text()
     (tmp_path / "functions/a/main.py").touch()
     with pytest.raises(StackError, match=r"--runtime python: functions/b has no main\.py"):
-        choose_runtime(Workspace(tmp_path), ("a", "b"), "python")
+        choose_runtime(Workspace(tmp_path), ("a", "b"), runtime="python")
     assert (tmp_path / "functions/a/function.yaml").read_text() == before
 
 

@@ -66,7 +66,7 @@ def open_fake_calls(link: FakeLink, folder: Path) -> Iterator[Calls]:
     """Keep calls of two devices, of which pump-7 is there."""
     store = open_store(folder)
     wire = BrokerWire(FakeBroker(), link, describe)  # type: ignore[arg-type]
-    found = open_calls(store, wire, lambda device: device in ("pump-7", "pump-8"))
+    found = open_calls(store, wire, may_log_in=lambda device: device in ("pump-7", "pump-8"))
     found.listen(link)  # type: ignore[arg-type]
     try:
         yield found

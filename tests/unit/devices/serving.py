@@ -48,7 +48,7 @@ def serve_devices(folder: Path) -> Iterator[Served]:
     routes = [
         *build_presence_routes(presence),
         *build_twin_routes(twins, cast(Link, served)),
-        *build_forget_routes(store, [presence.forget, twins.forget], served.say),
+        *build_forget_routes(store, [presence.forget, twins.forget], say=served.say),
     ]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(build_app(routes), log_level="warning"))

@@ -114,7 +114,7 @@ def test_a_function_is_told_what_is_wrong(calls: Calls, link: FakeLink, body: ob
 
 def test_a_function_gets_twins_of_devices_that_there_are(link: FakeLink, tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    answer_twins(Twins(store, lambda _: True), link, Requests(link), lambda name: name == "pump-7")  # type: ignore[arg-type]
+    answer_twins(Twins(store, lambda _: True), link, requests=Requests(link), may_log_in=lambda name: name == "pump-7")  # type: ignore[arg-type]
     assert ask(link, {"device": "pump-7", "set": {"fan": "on"}}, at=TWIN_REQUESTS)[0]["desired"] == {"fan": "on"}
     link.published.clear()
     for name in ("pump-8", "\ud800", "x" * 300):

@@ -32,5 +32,5 @@ def test_one_that_ends_does_not_have_to_take_another_configuration(monkeypatch: 
     monkeypatch.setattr(gateway, "_read_version", lambda _: "older")
     monkeypatch.setattr(gateway, "find_version", lambda _: "newer")
     engine = Mock(is_swarm=False, **{"listed.return_value": [Mock(service="gateway", is_running=True)]})
-    settle_gateway(engine, Settings(), {}, is_ending=True)
+    settle_gateway(engine, Settings(), files={}, is_ending=True)
     engine.signal.assert_not_called()

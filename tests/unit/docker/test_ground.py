@@ -24,7 +24,9 @@ def remember(workspace: Workspace, text: str) -> None:
 
 
 def test_registry_needs_neither_engine_nor_apt(tmp_path: Path, engine: Engine) -> None:
-    base_images = choose_base_images(Workspace(tmp_path), Settings(images=Images(source=ImageSource.REGISTRY)), engine)
+    base_images = choose_base_images(
+        Workspace(tmp_path), Settings(images=Images(source=ImageSource.REGISTRY)), engine=engine
+    )
     assert base_images.is_registry
     assert base_images.archive.sources == ()
 
@@ -32,7 +34,7 @@ def test_registry_needs_neither_engine_nor_apt(tmp_path: Path, engine: Engine) -
 def test_answer_is_remembered(tmp_path: Path, engine: Engine) -> None:
     workspace = Workspace(tmp_path)
     remember(workspace, "registry rabbitmq:4.3-management\n")
-    assert choose_base_images(workspace, Settings(), engine).is_registry
+    assert choose_base_images(workspace, Settings(), engine=engine).is_registry
 
 
 @pytest.mark.parametrize("text", ["registry other/rabbitmq:4\n", "debian\n", ""])
@@ -40,5 +42,5 @@ def test_engine_that_is_down_is_no_answer(tmp_path: Path, engine: Engine, text: 
     workspace = Workspace(tmp_path)
     remember(workspace, text)
     with pytest.raises(EngineError):
-        choose_base_images(workspace, Settings(), engine)
+        choose_base_images(workspace, Settings(), engine=engine)
     assert (workspace.state / "image-source").read_text() == text

@@ -19,7 +19,7 @@ from stack.live.alerts import AlertsSource
 from stack.run.notify import ChannelFailure
 from stack.victoriametrics.client import Series
 
-HOT = Alert("hot", parse_model(AlertConfig, {"when": "temperature > 30"}, ""))
+HOT = Alert("hot", parse_model(AlertConfig, {"when": "temperature > 30"}, name=""))
 SILENCE = Silence("s1", {"alertname": "hot", "sensor": "hall"}, "2026-11-29T08:00:00Z", "ann", "on my way")
 
 
@@ -40,7 +40,7 @@ class World:
 
     def stack(self) -> Any:
         bare = SimpleNamespace(has_alertmanager=self.has_alertmanager, has_vmalert=True)
-        settings = SimpleNamespace(data=parse_model(Data, {"keep": [{"topic": "#"}]}, ""))
+        settings = SimpleNamespace(data=parse_model(Data, {"keep": [{"topic": "#"}]}, name=""))
         return SimpleNamespace(bare_inputs=bare, settings=settings, alerts=[HOT], inputs=SimpleNamespace(services=()))
 
     def list_alerts(self) -> list[FiringAlert]:
@@ -91,7 +91,7 @@ def test_alerts_come_with_chart_and_silence(world: World) -> None:
 
 
 def test_alerts_of_the_stack_itself_have_charts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = Alert("stack-queue-grows", parse_model(AlertConfig, {"expr": "messages > 100"}, ""))
+    own = Alert("stack-queue-grows", parse_model(AlertConfig, {"expr": "messages > 100"}, name=""))
     monkeypatch.setattr(module, "list_stack_alerts", lambda *_: [own])
     labels = {"alertname": own.name, "severity": "warning", "queue": "iot/logs"}
     world.alerts = [FiringAlert(labels, "It grows.", "2026-11-29T06:00:00Z")]

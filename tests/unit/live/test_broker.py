@@ -61,33 +61,33 @@ def test_the_flow_of_an_exchange_is_at_least_that_of_its_queues() -> None:
     queues = [{"name": "a", "publish_rate": 2.0}, {"name": "b", "publish_rate": 3.0}, {"name": "c", "publish_rate": 50}]
     ends = [("x", "a"), ("x", "b"), ("x", "c"), ("y", "c")]
     bindings = [Binding(source, queue, "queue", "#") for source, queue in ends]
-    assert find_flow("x", queues, bindings) == (3.0, 5.0)
-    assert find_flow("y", queues, bindings) == (0.0, 0)
+    assert find_flow("x", queues, bindings=bindings) == (3.0, 5.0)
+    assert find_flow("y", queues, bindings=bindings) == (0.0, 0)
 
 
 def test_a_client_is_seen_when_bytes_come_from_it() -> None:
     quiet = replace(read_connection(_MQTT), received=Flow(40, 0.0))
-    first = follow_clients({}, [quiet], 100.0)
+    first = follow_clients({}, [quiet], time=100.0)
     assert first[quiet.name].last_seen is None
-    again = follow_clients(first, [quiet], 110.0)
+    again = follow_clients(first, [quiet], time=110.0)
     assert again[quiet.name].last_seen is None
-    spoke = follow_clients(again, [replace(quiet, received=Flow(50, 0.0))], 120.0)
+    spoke = follow_clients(again, [replace(quiet, received=Flow(50, 0.0))], time=120.0)
     assert spoke[quiet.name].last_seen == 120
-    assert follow_clients({}, [read_connection(_MQTT)], 100.0)[quiet.name].last_seen == 100
+    assert follow_clients({}, [read_connection(_MQTT)], time=100.0)[quiet.name].last_seen == 100
 
 
 def test_a_client_that_left_is_remembered_until_it_is_back() -> None:
     client = read_connection(_MQTT)
-    here = follow_clients({}, [client], 100.0)
-    gone = follow_clients(here, [], 200.0)
+    here = follow_clients({}, [client], time=100.0)
+    gone = follow_clients(here, [], time=200.0)
     assert not gone[client.name].is_there
-    assert follow_clients(gone, [], 900.0) == {}
+    assert follow_clients(gone, [], time=900.0) == {}
     back = replace(client, name="10.0.0.9:2 -> 10.0.0.2:1883")
-    assert list(follow_clients(gone, [back], 210.0)) == [back.name]
+    assert list(follow_clients(gone, [back], time=210.0)) == [back.name]
 
 
 def test_a_function_is_known_by_its_address() -> None:
-    client = follow_clients({}, [read_connection(_MQTT)], 100.0)["10.0.0.9:1 -> 10.0.0.2:1883"]
+    client = follow_clients({}, [read_connection(_MQTT)], time=100.0)["10.0.0.9:1 -> 10.0.0.2:1883"]
     told = describe_client(client, {"10.0.0.9": "f"})
     assert (told["function"], told["is_own"], told["peer"]) == ("f", True, "10.0.0.9:1")
     assert describe_client(client, {})["is_own"] is False

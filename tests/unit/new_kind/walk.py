@@ -49,23 +49,23 @@ def walk_config() -> FunctionConfig:
     """Parse it, and see its mistakes told with their paths."""
     wrong = {"spec": {"triggers": {"t": {"kind": "count", "attributes": {"upto": 0, "upTwo": 1}}}}}
     try:
-        parse_model(FunctionConfig, wrong, "function.yaml")
+        parse_model(FunctionConfig, wrong, name="function.yaml")
     except ConfigError as error:
         assert any("spec.triggers.t.attributes.upTwo" in problem for problem in error.problems), error.problems
     else:
         raise AssertionError("a wrong trigger was taken")
-    return parse_model(FunctionConfig, DOCUMENT, "function.yaml")
+    return parse_model(FunctionConfig, DOCUMENT, name="function.yaml")
 
 
 def walk_plan(config: FunctionConfig) -> str:
     """Plan it, draw it, and return what the processor is told."""
-    plan = complete_function(Function("f", "functions/f", config, ()), "main:handler", Settings())
+    plan = complete_function(Function("f", "functions/f", config, ()), "main:handler", settings=Settings())
     assert own_queues(plan) == () and not plan.uses_broker_account and not plan.needs_key
     assert find_limits(plan.spec).least == 1, "nothing tells the scaler to wake it"
     member = type(
         "Member", (), {"name": "f", "namespace": "n", "triggers": plan.triggers, "outputs": {}, "state": "ready"}
     )()
-    assert Node("source", "Counter") in draw_topology([member], BrokerFacts(), {}).nodes
+    assert Node("source", "Counter") in draw_topology([member], BrokerFacts(), mentions={}).nodes
     assert SOURCE_NOTES["Counter"] == "on and on"
     return processor_document(plan)
 
@@ -79,7 +79,7 @@ def walk_scaffold(templates: Path) -> None:
     folder.joinpath("test_main.py").write_text("")
     template._environment().loader.searchpath.append(str(templates))  # type: ignore[union-attr]
     assert b'"name": "g"' in plan_scaffold("g", "count")["function.yaml"]
-    assert [command for command, _ in next_steps("g", "count", "pytest")][1] == "invoke deploy-function g"
+    assert [command for command, _ in next_steps("g", "count", test="pytest")][1] == "invoke deploy-function g"
     assert "Counter" in [one.title for one in list_templates()]
 
 

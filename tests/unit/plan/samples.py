@@ -26,7 +26,7 @@ def make_function(
     **spec: Any,
 ) -> Function:
     config = parse_model(
-        FunctionConfig, {"metadata": {"annotations": annotations or {}}, "spec": spec}, "function.yaml"
+        FunctionConfig, {"metadata": {"annotations": annotations or {}}, "spec": spec}, name="function.yaml"
     )
     sources = tuple(SourceFile(path, "-:0") for path in files)
     found = (requirements,) if requirements else ()

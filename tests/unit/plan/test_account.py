@@ -33,7 +33,7 @@ LOGGER = make_plan("logger", triggers={"in": {**RABBIT, "attributes": {"queueNam
 
 def read(accounts: Accounts = GUEST_ACCOUNTS, settings: Settings | None = None) -> dict[str, dict[str, Any]]:
     """Return users and their permissions by name."""
-    document = json.loads(describe_accounts(accounts, PLANS, settings or Settings()))
+    document = json.loads(describe_accounts(accounts, PLANS, settings=settings or Settings()))
     permissions = {one["user"]: one for one in document["permissions"]}
     return {user["name"]: {**user, **permissions.get(user["name"], {})} for user in document["users"]}
 
@@ -58,7 +58,7 @@ def test_only_tidegates_own_account_is_an_administrator() -> None:
 
 
 def test_what_functions_of_the_example_say_belongs_to_all() -> None:
-    document = json.loads(describe_accounts(GUEST_ACCOUNTS, [*PLANS, LOGGER], Settings()))
+    document = json.loads(describe_accounts(GUEST_ACCOUNTS, [*PLANS, LOGGER], settings=Settings()))
     permissions = {one["user"]: one for one in document["permissions"]}
     for user in ("function-one", "function-logger", "guest"):
         assert all(re.search(permissions[user][action], "iot/logs") for action in ("configure", "write", "read"))
@@ -116,7 +116,7 @@ def test_each_account_has_a_password_of_its_own() -> None:
     passwords = {account.password.get_secret_value() for account in _list_accounts()}
     assert len(passwords) == 3
     assert all(len(password) == 64 for password in passwords)
-    text = describe_accounts(Accounts(KEY, MADE), PLANS, Settings()) + describe_base_image(KEY)
+    text = describe_accounts(Accounts(KEY, MADE), PLANS, settings=Settings()) + describe_base_image(KEY)
     assert not any(password in text for password in {*passwords, "s3cret"})
 
 
@@ -125,7 +125,9 @@ def _list_accounts() -> tuple[Credentials, ...]:
 
 
 def test_no_one_publishes_to_a_topic_that_amqp_cannot_deliver() -> None:
-    for document in map(json.loads, (describe_base_image(KEY), describe_accounts(GUEST_ACCOUNTS, PLANS, Settings()))):
+    for document in map(
+        json.loads, (describe_base_image(KEY), describe_accounts(GUEST_ACCOUNTS, PLANS, settings=Settings()))
+    ):
         assert [one["user"] for one in document["topic_permissions"]] == [
             one["user"] for one in document["permissions"]
         ]

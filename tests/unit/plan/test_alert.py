@@ -23,16 +23,16 @@ DATA = parse_model(
             {"topic": "site/#"},
         ]
     },
-    "data",
+    name="data",
 )
 
 
 def make(**document: Any) -> Alert:
-    return Alert("hot", parse_model(AlertConfig, document, "alerts/hot.yaml"))
+    return Alert("hot", parse_model(AlertConfig, document, name="alerts/hot.yaml"))
 
 
 def find_rule(alert: Alert) -> dict[str, Any]:
-    return dict(describe_groups(alert, DATA, Notify())[-1]["rules"][0])
+    return dict(describe_groups(alert, DATA, notify=Notify())[-1]["rules"][0])
 
 
 def test_a_condition_is_a_query() -> None:
@@ -65,7 +65,7 @@ def test_what_fires_holds_until_it_is_clear() -> None:
     ],
 )
 def test_silence_is_of_the_series_of_a_topic(silent: str, selector: str) -> None:
-    seen, quiet = describe_groups(make(silent=silent, after="15m"), DATA, Notify())
+    seen, quiet = describe_groups(make(silent=silent, after="15m"), DATA, notify=Notify())
     assert f"tlast_over_time({selector}[600s])" in seen["rules"][0]["expr"]
     assert f"tlast_over_time({selector}[1020s])" in quiet["rules"][0]["expr"]
     fires, goes_on = quiet["rules"][0]["expr"].split(") or ((")
@@ -73,7 +73,7 @@ def test_silence_is_of_the_series_of_a_topic(silent: str, selector: str) -> None
     assert 'vm_app_start_timestamp",function=~"tidegate-recorder|"}[45s])) > 900)' in fires
     assert goes_on.endswith('ALERTS{alertname="hot", alertstate="firing", tidegate_escalation=""})')
     plain = DATA.model_copy(update={"scrape": "0s"})
-    *_, quiet = describe_groups(make(silent=silent, after="15m"), plain, Notify())
+    *_, quiet = describe_groups(make(silent=silent, after="15m"), plain, notify=Notify())
     assert quiet["rules"][0]["expr"].endswith("> 900) < 604800")
 
 
@@ -92,7 +92,7 @@ def test_readings_that_no_rule_makes_are_told() -> None:
 
 
 def test_a_topic_of_one_level_is_no_metric() -> None:
-    kept = parse_model(Data, {"keep": [{"topic": "#"}, {"topic": "a/+", "metric": "level"}]}, "data")
+    kept = parse_model(Data, {"keep": [{"topic": "#"}, {"topic": "a/+", "metric": "level"}]}, name="data")
     alert = make(silent="doorbell", after="15m")
     assert find_silent(alert, kept) == 'reading{topic=~"doorbell"}'
     assert find_silent(make(silent="level", after="15m"), kept) == "level"
@@ -104,10 +104,10 @@ def test_a_metric_of_two_rules_is_told_apart_by_its_topic() -> None:
         {"topic": f"{site}/+/temperature", "metric": "temperature"} for site in ("plant", "home")
     ]
     silent = "plant/+/temperature"
-    kept = parse_model(Data, {"keep": rules}, "data")
+    kept = parse_model(Data, {"keep": rules}, name="data")
     assert find_silent(make(silent=silent, after="15m"), kept) == 'temperature{topic=~"plant/[^/]+/temperature"}'
     rules = [{**rule, "labels": {"sensor": "{2}"}} for rule in rules]
-    kept = parse_model(Data, {"keep": rules}, "data")
+    kept = parse_model(Data, {"keep": rules}, name="data")
     with pytest.raises(ConfigError, match=r"do not tell plant/\+/temperature from others"):
         find_silent(make(silent=silent, after="15m"), kept)
 
@@ -121,7 +121,7 @@ def test_a_metric_of_two_rules_is_told_apart_by_its_topic() -> None:
 )
 def test_silence_that_no_one_can_tell_is_refused(silent: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
-        describe_groups(make(silent=silent, after="15m"), DATA, Notify())
+        describe_groups(make(silent=silent, after="15m"), DATA, notify=Notify())
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_filters_cover_others(pattern: str, topic: str, expected: bool) -> None:
     ],
 )
 def test_what_looks_far_back_is_calculated_less_often(document: dict[str, Any], interval: str) -> None:
-    assert describe_groups(make(**document), DATA, Notify())[-1]["interval"] == interval
+    assert describe_groups(make(**document), DATA, notify=Notify())[-1]["interval"] == interval
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_texts_have_labels_and_values(document: dict[str, Any], text: str) -> No
 
 def test_what_no_one_acknowledges_fires_again_for_others() -> None:
     document = {"channels": {"phone": {"telegram": {"chat": 1, "secret": "a.b"}}}, "escalate": {"to": ["phone"]}}
-    notify = parse_model(Notify, document, "notify")
+    notify = parse_model(Notify, document, name="notify")
     alert = make(**{"when": "t > 1", "for": "1m", "severity": "critical"})
-    first, second = describe_groups(alert, DATA, notify)[0]["rules"]
+    first, second = describe_groups(alert, DATA, notify=notify)[0]["rules"]
     assert (first["for"], second["for"]) == ("60s", "1860s")
     assert (first["alert"], second["labels"]["tidegate_escalation"]) == (second["alert"], "yes")
-    assert len(describe_groups(make(when="t > 1"), DATA, notify)[0]["rules"]) == 1
+    assert len(describe_groups(make(when="t > 1"), DATA, notify=notify)[0]["rules"]) == 1
 
 
 def test_alerts_need_readings() -> None:
@@ -210,7 +210,7 @@ def test_a_message_leads_to_the_chart_of_its_series() -> None:
 
 def test_tests_may_be_of_what_was_recorded() -> None:
     alert = make(when="t > 1", tests=[{"recorded": "night.csv", "fires": {"1m": []}}])
-    files = render_test(alert, DATA, {"night.csv": {"t{}": "1 2"}})
+    files = render_test(alert, DATA, recorded={"night.csv": {"t{}": "1 2"}})
     (test,) = yaml.safe_load(files["test.yaml"])["tests"]
     assert test["input_series"] == [{"series": "t{}", "values": "1 2"}]
 

@@ -9,11 +9,11 @@ from stack.config.data import Data
 from stack.config.document import parse_model
 from stack.plan.alert_chart import find_own_labels, write_value_query
 
-DATA = parse_model(Data, {"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]}, "stack.yaml")
+DATA = parse_model(Data, {"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]}, name="stack.yaml")
 
 
 def make(**config: Any) -> Alert:
-    return Alert("hot", parse_model(AlertConfig, config, "alerts/hot.yaml"))
+    return Alert("hot", parse_model(AlertConfig, config, name="alerts/hot.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_query_is_what_is_compared(config: dict[str, Any], query: str) -> None:
 
 
 def test_query_has_the_labels_of_what_fires() -> None:
-    query = write_value_query(make(when="t > 3"), DATA, {"sensor": 'a.b "c"'})
+    query = write_value_query(make(when="t > 3"), DATA, labels={"sensor": 'a.b "c"'})
     assert query == 'label_match(last_over_time(t[300s]), "sensor", "a\\\\.b \\"c\\"")'
 
 

@@ -14,7 +14,7 @@ from stack.plan.gateway import CONTROL, FUNCTIONS, find_networks
 
 
 def read(**settings: Any) -> Settings:
-    return parse_model(Settings, settings, "stack.yaml")
+    return parse_model(Settings, settings, name="stack.yaml")
 
 
 def test_it_gets_copies_and_the_topic_by_one_queue() -> None:

@@ -47,11 +47,13 @@ def make_settings(*bridges: dict[str, Any]) -> Settings:
 
 
 def render(*bridges: dict[str, Any]) -> dict[str, Any]:
-    return dict(json.loads(render_bridges(make_settings(*bridges), KEY, CONTENTS, exchanges=EXCHANGES)))
+    return dict(json.loads(render_bridges(make_settings(*bridges), KEY, contents=CONTENTS, exchanges=EXCHANGES)))
 
 
 def list_values(*bridges: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {str(one["name"]): dict(one["value"]) for one in list_shovels(make_settings(*bridges), KEY, CONTENTS)}
+    return {
+        str(one["name"]): dict(one["value"]) for one in list_shovels(make_settings(*bridges), KEY, contents=CONTENTS)
+    }
 
 
 def test_what_goes_there_waits_in_one_quorum_queue() -> None:
@@ -169,7 +171,7 @@ def tell(wanted: dict[str, Any], found: dict[str, Any]) -> dict[str, str]:
 
 
 def test_shovel_that_differs_is_told_without_its_password() -> None:
-    wanted = {"parameters": list(list_shovels(make_settings(SITE), KEY, CONTENTS))}
+    wanted = {"parameters": list(list_shovels(make_settings(SITE), KEY, contents=CONTENTS))}
     first = {**wanted["parameters"][0], "value": {"src-uri": "amqp://me:secret-word@elsewhere"}}
     told = tell(wanted, {"parameters": [first]})
     assert told == {
@@ -189,7 +191,7 @@ def test_exchange_is_as_functions_declare_it() -> None:
 
 def test_what_is_of_a_bridge_that_is_no_more_goes() -> None:
     users = {"users": [{"name": "ann", "password_hash": "x", "tags": []}]}
-    found = {**render(SITE), **users, "parameters": list(list_shovels(make_settings(SITE), KEY, CONTENTS))}
+    found = {**render(SITE), **users, "parameters": list(list_shovels(make_settings(SITE), KEY, contents=CONTENTS))}
     found |= {"permissions": [], "topic_permissions": [], "exchanges": []}
     reason = "remove: is of a bridge or a topic that is no more"
     told = tell(users, found)

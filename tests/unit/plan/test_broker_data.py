@@ -43,15 +43,15 @@ def test_packages_have_the_version_of_their_release() -> None:
 
 def test_data_in_another_volume_is_told_with_what_takes_it_along() -> None:
     older = BrokerData("rabbitmq-data-trixie", "4.0.5")
-    told = explain_others("plant", NEW, [older], has_data=False)
+    told = explain_others("plant", NEW, others=[older], has_data=False)
     assert "are in plant_rabbitmq-data-trixie (RabbitMQ 4.0.5)" in told
     assert "`invoke upgrade` takes them along" in told
     assert "`docker volume rm plant_rabbitmq-data-trixie` forgets them" in told
-    assert explain_others("plant", NEW, [], has_data=True) == ""
+    assert explain_others("plant", NEW, others=[], has_data=True) == ""
 
 
 def test_older_data_besides_is_told() -> None:
-    told = explain_others("plant", NEW, [BrokerData("rabbitmq-data-trixie", "")], has_data=True)
+    told = explain_others("plant", NEW, others=[BrokerData("rabbitmq-data-trixie", "")], has_data=True)
     assert "is in plant_rabbitmq-data, and older data is in plant_rabbitmq-data-trixie." in told
     assert told.endswith("docker volume rm plant_rabbitmq-data-trixie")
 

@@ -88,15 +88,15 @@ def test_signature_is_that_of_amazon_s_example() -> None:
     """The example of the S3 reference, "Authenticating Requests: Using Query Parameters"."""
     now = datetime(2013, 5, 24, tzinfo=UTC)
     account = Account("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-    address = sign_address(Item("examplebucket", "test.txt"), account, now, seconds=86400)
+    address = sign_address(Item("examplebucket", "test.txt"), account, now=now, seconds=86400)
     assert address.startswith("https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
     assert address.endswith("X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
 
 
 def test_addresses_of_items() -> None:
     item = Item("b", "a b/c.zip", "eu-south-1")
-    assert sign_address(item, Account(), datetime.now(UTC)) == "https://b.s3.eu-south-1.amazonaws.com/a%20b/c.zip"
+    assert sign_address(item, Account(), now=datetime.now(UTC)) == "https://b.s3.eu-south-1.amazonaws.com/a%20b/c.zip"
     own = Item("b", "c.zip", endpoint="http://127.0.0.1:9000/")
     assert own.address == "http://127.0.0.1:9000/b/c.zip"
-    signed = sign_address(own, Account("k", "s", "t"), datetime.now(UTC))
+    signed = sign_address(own, Account("k", "s", "t"), now=datetime.now(UTC))
     assert "X-Amz-Security-Token=t" in signed

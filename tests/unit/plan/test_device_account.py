@@ -17,7 +17,7 @@ def matches(expression: str, text: str) -> bool:
 
 
 def build(name: str = "pump-7", *, types: dict[str, DeviceType] | None = None, **said: object) -> DeviceConfig:
-    return complete_device(name, Device.model_validate(said), types or {})
+    return complete_device(name, Device.model_validate(said), types=types or {})
 
 
 @pytest.mark.parametrize(

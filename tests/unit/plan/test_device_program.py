@@ -26,7 +26,7 @@ each_topics = pytest.mark.parametrize("topics", TOPICS, ids=["usual", "odd", "al
 
 
 def make_device(topics: tuple[str, ...]) -> DeviceConfig:
-    return complete_device("pump-7", Device(topics=topics), {})
+    return complete_device("pump-7", Device(topics=topics), types={})
 
 
 def write(name: str, endpoint: Endpoint = PLAIN, topics: tuple[str, ...] = TOPICS[0]) -> str:
@@ -107,7 +107,7 @@ def test_home_assistant_is_told_what_it_knows(topics: tuple[str, ...]) -> None:
 def test_device_that_only_listens_or_only_speaks_has_a_program_too() -> None:
     for device in (Device(publish=("a/+",)), Device(subscribe=("b/+",))):
         for program in BY_NAME.values():
-            text = write_program(program, SECURE, complete_device("pump-7", device, {}))
+            text = write_program(program, SECURE, complete_device("pump-7", device, types={}))
             assert ("a/" in text) is bool(device.publish), program.name
             assert ("b/" in text) is bool(device.subscribe), program.name
 

@@ -46,7 +46,7 @@ FOUND: Document = {
 
 
 def tell(found: Document) -> dict[str, str]:
-    drift = find_drift(read_definitions([WANTED]), read_definitions([found]), ["taken"])
+    drift = find_drift(read_definitions([WANTED]), read_definitions([found]), taken=["taken"])
     return {one.subject: f"{one.action}: {one.reason}" for one in drift}
 
 
@@ -198,9 +198,9 @@ def declare_user(name: str, tags: tuple[str, ...] = ()) -> Document:
 def test_account_of_what_is_no_more_is_removed(name: str) -> None:
     found = add("users", **declare_user(name))
     assert tell(found) == {f"user {name}": "remove: is of a function, a device or a login that is no more"}
-    (one,) = find_drift(read_definitions([WANTED]), read_definitions([found]), ["taken"])
+    (one,) = find_drift(read_definitions([WANTED]), read_definitions([found]), taken=["taken"])
     assert one.kind.find_path(one.document) == f"/api/users/{name}"
-    assert not find_drift(read_definitions([WANTED]), read_definitions([found]), ["taken"], [name])
+    assert not find_drift(read_definitions([WANTED]), read_definitions([found]), taken=["taken"], kept=[name])
     topology = read_definitions([{"queues": WANTED["queues"]}])
     assert not find_drift(topology, read_definitions([found]))
 
@@ -240,7 +240,7 @@ def test_who_consumes_alone_keeps_functions_out() -> None:
 
 
 def test_a_document_is_what_rabbitmq_imports() -> None:
-    drift = find_drift(read_definitions([WANTED]), read_definitions([]), ["taken"])
+    drift = find_drift(read_definitions([WANTED]), read_definitions([]), taken=["taken"])
     document = as_document([(one.kind, one.document) for one in drift])
     assert {section: len(things) for section, things in document.items()} == {
         "vhosts": 1, "users": 1, "permissions": 1, "policies": 1, "exchanges": 1, "queues": 2, "bindings": 1,

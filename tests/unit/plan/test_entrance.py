@@ -15,8 +15,10 @@ from stack.processor.source.rabbitmq.headers import Origin, sign
 
 
 def find(**triggers: Any) -> tuple[QueueTarget, ...]:
-    config = parse_model(FunctionConfig, {"spec": {"triggers": triggers}}, "function.yaml")
-    return find_targets(complete_function(Function("f", "functions/f", config, ()), "main:handler", Settings()))
+    config = parse_model(FunctionConfig, {"spec": {"triggers": triggers}}, name="function.yaml")
+    return find_targets(
+        complete_function(Function("f", "functions/f", config, ()), "main:handler", settings=Settings())
+    )
 
 
 def test_a_queue_of_an_exchange_is_entered_by_a_key_that_fits() -> None:

@@ -82,9 +82,9 @@ def test_export_names_the_suffix_of_a_module() -> None:
 
 def test_packages_of_nodejs_are_installed_where_nuclio_runs_it() -> None:
     files = {"lib/x.js": File(b"exports.read = () => 1;"), "lib/package.json": File(b"{}"), "package.json": File(b"{}")}
-    config = parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "handler": "lib/x:read"}}, "function.yaml")
+    config = parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "handler": "lib/x:read"}}, name="function.yaml")
     function = Function("a", "functions/a", config, tuple(SourceFile(path, "-:0") for path in files))
-    exported = plan_export(complete_function(function, "lib/x:read", Settings()), files).document
+    exported = plan_export(complete_function(function, "lib/x:read", settings=Settings()), files).document
     assert exported["spec"]["build"]["commands"][-1] == "cd /opt/nuclio/lib && npm install"
     (imported,) = plan_imports([exported], "file.yaml")
     assert set(imported.files) == {"function.yaml", *files}
@@ -109,13 +109,13 @@ def problems(text: str, **options: Any) -> tuple[str, ...]:
 def load(imported: Imported) -> Function:
     files = tuple(SourceFile(path, "-:0") for path in imported.files)
     document = parse_mapping(imported.files["function.yaml"].content.decode(), "function.yaml")
-    config = parse_model(FunctionConfig, document, "function.yaml")
+    config = parse_model(FunctionConfig, document, name="function.yaml")
     return Function(imported.name, f"functions/{imported.name}", config, files)
 
 
 def give(imported: Imported) -> Exported:
     function = load(imported)
-    plan = complete_function(function, function.config.spec.handler or "main:handler", Settings())
+    plan = complete_function(function, function.config.spec.handler or "main:handler", settings=Settings())
     return plan_export(plan, {path: imported.files[path] for path in exported_paths(plan)})
 
 
@@ -323,8 +323,8 @@ def test_what_is_packed_replaces_no_configuration_and_writes_no_hook() -> None:
 
 def export(spec: str) -> Exported:
     document = f"metadata: {{name: a}}\nspec: {{runtime: python, handler: 'main:handler', {spec}}}"
-    function = parse_model(FunctionConfig, parse_mapping(document, "a"), "a")
-    plan = complete_function(Function("a", "functions/a", function, ()), "main:handler", Settings())
+    function = parse_model(FunctionConfig, parse_mapping(document, "a"), name="a")
+    plan = complete_function(Function("a", "functions/a", function, ()), "main:handler", settings=Settings())
     return plan_export(plan, {})
 
 

@@ -16,7 +16,7 @@ SOURCE = "def handler(context, event):\n    return 'é'\n"
 
 
 def tell(document: dict[str, Any], *, image: str = "") -> NuclioFunction:
-    config = parse_model(FunctionConfig, document, "function.yaml")
+    config = parse_model(FunctionConfig, document, name="function.yaml")
     function = Function("thermo", "functions/thermo", config, (SourceFile("main.py", "-:0"),))
     plan = plan_function(function, Settings())
     return NuclioFunction(

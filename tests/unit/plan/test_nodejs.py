@@ -53,7 +53,7 @@ def load(folder: Path, **files: str) -> FunctionPlan:
 )
 def test_file_of_a_handler(handler: str, file: str) -> None:
     document = {"spec": {"runtime": "nodejs", "handler": handler}}
-    assert parse_model(FunctionConfig, document, "function.yaml").spec.handler == handler
+    assert parse_model(FunctionConfig, document, name="function.yaml").spec.handler == handler
     expected = "handler.js" if handler == "handler" else file
     assert NODEJS.list_sources(handler)[0] == expected
 
@@ -77,16 +77,16 @@ def test_file_of_a_handler_is_found(tmp_path: Path, files: list[str], handler: s
 @pytest.mark.parametrize("handler", ["a:b:c", "../x:handler", "lib/../../x:handler", "/main:handler", "a b:handler"])
 def test_handlers_that_cannot_be(handler: str) -> None:
     with pytest.raises(ConfigError, match=r"spec\.handler: should be file:export, such as main:handler, not "):
-        parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "handler": handler}}, "function.yaml")
+        parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "handler": handler}}, name="function.yaml")
 
 
 def test_batches_are_refused() -> None:
     """They would come one by one, without a word."""
     triggers = {"web": {"kind": "http", "batch": {"mode": "enable"}}}
     with pytest.raises(ConfigError, match=r"spec\.triggers\.web\.batch: nodejs gets one event at a time, and python"):
-        parse_model(FunctionConfig, {"spec": {"runtime": "nodejs:22", "triggers": triggers}}, "function.yaml")
+        parse_model(FunctionConfig, {"spec": {"runtime": "nodejs:22", "triggers": triggers}}, name="function.yaml")
     triggers["web"]["batch"] = {"mode": "disable"}
-    parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "triggers": triggers}}, "function.yaml")
+    parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "triggers": triggers}}, name="function.yaml")
 
 
 def choose(wanted: str, base_images: BaseImages, settings: Settings | None = None) -> RuntimeVersion:
@@ -120,7 +120,7 @@ def test_release_whose_node_is_too_old(tmp_path: Path) -> None:
 
 def render(plan: FunctionPlan) -> tuple[list[str], list[str]]:
     """Return the Dockerfile, and what its build leaves out, as lines."""
-    base_image = lay_base_image(plan.function.config, Settings(), packages("trixie"))
+    base_image = lay_base_image(plan.function.config, Settings(), base_images=packages("trixie"))
     files = render_package(plan, base_image, processor="tidegate/nodejs:1", has_ca=False)
     dockerfile = files["Dockerfile"].decode()
     return dockerfile.splitlines(), files["Dockerfile.dockerignore"].decode().splitlines()
@@ -190,7 +190,9 @@ def test_one_image_is_shared_by_all_functions_of_a_version(tmp_path: Path) -> No
         load(tmp_path / name, function__yaml=f"spec: {{runtime: '{runtime}'}}\n", main__js="", main__py="")
         for name, runtime in (("a", "nodejs"), ("b", "nodejs:22"), ("c", "nodejs:20"), ("d", "python"))
     ]
-    names = [supplier_image(inputs, lay_base_image(one.function.config, Settings(), REGISTRY)) for one in plans]
+    names = [
+        supplier_image(inputs, lay_base_image(one.function.config, Settings(), base_images=REGISTRY)) for one in plans
+    ]
     assert names[0] == names[1] != names[2]
     assert [name.partition(":")[0] for name in names] == ["tidegate/nodejs"] * 3 + ["tidegate/processor"]
 

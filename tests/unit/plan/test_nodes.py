@@ -157,7 +157,7 @@ def test_a_session_at_another_broker_is_one_replicas() -> None:
     for settings, is_own in {ONE: False, THREE: True}.items():
         (permission,) = [
             one
-            for one in json.loads(describe_accounts(GUEST_ACCOUNTS, [plan], settings))["permissions"]
+            for one in json.loads(describe_accounts(GUEST_ACCOUNTS, [plan], settings=settings))["permissions"]
             if one["user"] == "function-thermo"
         ]
         assert bool(re.search(permission["configure"], "nuclio-nuclio-thermo-there.lock")) is is_own

@@ -15,7 +15,7 @@ HOOK = {"webhook": {"url": "http://plant.example/x"}}
 
 
 def describe(**notify: Any) -> dict[str, Any]:
-    return describe_notify(parse_model(Notify, notify, "notify"))
+    return describe_notify(parse_model(Notify, notify, name="notify"))
 
 
 def find_routes(**notify: Any) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def test_a_test_is_told_by_a_receiver_of_its_own() -> None:
     assert not receivers["a/test"]["webhook_configs"][0]["send_resolved"]
     assert not receivers["p/test"]["pushover_configs"][0]["send_resolved"]
     assert receivers["p"]["pushover_configs"] == own["alertmanager"]["pushover_configs"]
-    notify = parse_model(Notify, {"channels": {"p": own}}, "notify")
+    notify = parse_model(Notify, {"channels": {"p": own}}, name="notify")
     assert find_integration(notify.channels["p"]) == "pushover"
 
 
@@ -115,7 +115,7 @@ def test_a_name_beside_an_address_is_written_as_headers_have_it() -> None:
 
 def test_passwords_are_files() -> None:
     document = {"channels": {"bot": {"telegram": {"chat": 1, "secret": "api.token"}}}}
-    settings = parse_model(Settings, {"notify": document}, "stack.yaml")
+    settings = parse_model(Settings, {"notify": document}, name="stack.yaml")
     with pytest.raises(ConfigError, match=r"notify.channels.bot: .* Set it: invoke secret set api token"):
         check_notify(settings, make_vault())
     vault = make_vault(api_token=b"s3cret\n")
@@ -127,6 +127,6 @@ def test_passwords_are_files() -> None:
 
 
 def test_what_is_told_is_part_of_the_digest() -> None:
-    one, other = (parse_model(Settings, {"notify": {"wait": wait}}, "stack.yaml") for wait in ("1s", "1.5s"))
+    one, other = (parse_model(Settings, {"notify": {"wait": wait}}, name="stack.yaml") for wait in ("1s", "1.5s"))
     assert notify_digest(one) != notify_digest(other)
     assert describe_notify(other.notify)["route"]["group_wait"] == "1500ms"

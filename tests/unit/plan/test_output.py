@@ -58,7 +58,7 @@ def test_an_output_to_anothers_queue_brings_no_right_to_that_queue() -> None:
         make_plan("sender", outputs={"out": {"kind": "rabbit-mq", "queue": "in"}}),
         make_plan("third"),
     ]
-    permissions = json.loads(describe_accounts(GUEST_ACCOUNTS, plans, Settings()))["permissions"]
+    permissions = json.loads(describe_accounts(GUEST_ACCOUNTS, plans, settings=Settings()))["permissions"]
     found = {one["user"]: one for one in permissions}
 
     for user, action in product(("function-sender", "function-third"), ("configure", "write", "read")):

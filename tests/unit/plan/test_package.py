@@ -25,7 +25,7 @@ def dockerfile(*, files: tuple[str, ...] = ("main.py",), settings: Settings | No
 
 
 def dockerfile_of(plan: FunctionPlan, settings: Settings | None = None) -> str:
-    base_image = lay_base_image(plan.function.config, settings or Settings(), REGISTRY)
+    base_image = lay_base_image(plan.function.config, settings or Settings(), base_images=REGISTRY)
     return render_package(plan, base_image, processor="tidegate/processor:1", has_ca=False)["Dockerfile"].decode()
 
 
@@ -56,7 +56,7 @@ def test_order_is_nuclio_s() -> None:
 @pytest.mark.parametrize(("first", "second"), [(1, True), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), (1, 1)])
 def test_what_is_remembered_is_what_is_written(first: object, second: object) -> None:
     """Also where Python takes two values for the same."""
-    base_image = lay_base_image(make_plan().function.config, Settings(), REGISTRY)
+    base_image = lay_base_image(make_plan().function.config, Settings(), base_images=REGISTRY)
     documents = []
     for value in (first, second):
         plan = make_plan(handler="main:handler", affinity={"own": value})
@@ -85,9 +85,12 @@ def test_nuclio_s_own_processor_in_its_order() -> None:
 
 def test_annotation_chooses_the_processor_of_one_function() -> None:
     function = make_function(annotations={"tidegate.io/processor": "tidegate"}, build={})
-    assert lay_base_image(function.config, Settings(processor=Processor.NUCLIO), REGISTRY).kind is Kind.PROCESSOR
+    assert (
+        lay_base_image(function.config, Settings(processor=Processor.NUCLIO), base_images=REGISTRY).kind
+        is Kind.PROCESSOR
+    )
     function = make_function(annotations={"tidegate.io/processor": "nuclio"})
-    assert lay_base_image(function.config, Settings(), REGISTRY).kind is Kind.NUCLIO
+    assert lay_base_image(function.config, Settings(), base_images=REGISTRY).kind is Kind.NUCLIO
 
 
 def test_onbuild_image_is_nuclio_s_template() -> None:

@@ -16,7 +16,7 @@ KEY = SecretContent(b"k" * 32)
 
 
 def read(*rules: dict[str, Any], **data: Any) -> Settings:
-    return parse_model(Settings, {"data": {"keep": list(rules), **data}}, "stack.yaml")
+    return parse_model(Settings, {"data": {"keep": list(rules), **data}}, name="stack.yaml")
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_series_of_a_topic_are_known_as_far_as_its_name_says(
         {"topic": "any/#"},
         {"exchange": "iot/sensors", "key": "*", "metric": "celsius", "labels": {"sensor": "header.sensor"}},
     )
-    assert list(name_series(settings.data, exchange, key)) == series
+    assert list(name_series(settings.data, exchange, key=key)) == series
 
 
 def test_a_header_tells_a_label() -> None:
     rule = {"exchange": "iot/sensors", "metric": "celsius", "labels": {"sensor": "header.sensor", "to": "header.to"}}
     data = read(rule).data
-    assert list(name_series(data, "iot/sensors", "t", {"sensor": "s1"})) == [("celsius", {"sensor": "s1"})]
-    assert list(name_series(data, "iot/sensors", "t", {"sensor": ""})) == [("celsius", {"sensor": ""})]
+    assert list(name_series(data, "iot/sensors", key="t", headers={"sensor": "s1"})) == [("celsius", {"sensor": "s1"})]
+    assert list(name_series(data, "iot/sensors", key="t", headers={"sensor": ""})) == [("celsius", {"sensor": ""})]
 
 
 def test_each_exchange_has_a_trigger_with_all_its_keys() -> None:

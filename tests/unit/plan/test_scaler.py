@@ -73,11 +73,11 @@ def test_who_begins_to_look_removes_nothing_yet() -> None:
     ],
 )
 def test_the_greatest_metric_counts(load: Load, number: int) -> None:
-    assert ask_for(load, Targets(), ANY.limits) == number
+    assert ask_for(load, Targets(), limits=ANY.limits) == number
 
 
 def test_rate_counts_where_it_has_a_target() -> None:
-    assert ask_for(Load(rate=101), Targets(message_rate=50), ANY.limits) == 3
+    assert ask_for(Load(rate=101), Targets(message_rate=50), limits=ANY.limits) == 3
 
 
 def configure(annotations: dict[str, str], **spec: object) -> FunctionConfig:

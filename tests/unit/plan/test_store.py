@@ -18,7 +18,7 @@ def make_bases(codename: str, source: ImageSource = ImageSource.DEBIAN) -> BaseI
 
 def test_system_without_the_package_is_told_the_way() -> None:
     channels = {"hook": {"webhook": {"url": "http://plant.example/"}}}
-    watched = parse_model(Settings, {"notify": {"channels": channels}}, "stack.yaml")
+    watched = parse_model(Settings, {"notify": {"channels": channels}}, name="stack.yaml")
     for settings, asking in ((KEPT, "data.keep"), (watched, "notify")):
         text = rf"stack.yaml: {asking}: this system has no package of VictoriaMetrics.*source: registry"
         with pytest.raises(ConfigError, match=text):

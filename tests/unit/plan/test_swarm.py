@@ -134,7 +134,7 @@ def test_how_many_containers_there_are_is_no_part_of_a_definition() -> None:
 def test_some_services_are_deployed_with_what_they_need_alone() -> None:
     document = render_swarm(make_service(), make_service("other"))
     image = document["services"]["function-thermo"]["image"]
-    chosen = select_services(document, {"function-thermo": 3}, {image: "sha256:1"}, Path("/srv/.stack"))
+    chosen = select_services(document, {"function-thermo": 3}, images={image: "sha256:1"}, folder=Path("/srv/.stack"))
     service = chosen["services"]["function-thermo"]
     assert set(chosen["services"]) == {"function-thermo"}
     assert (service["image"], service["deploy"]["replicas"]) == ("sha256:1", 3)
@@ -147,16 +147,16 @@ def test_some_services_are_deployed_with_what_they_need_alone() -> None:
 def test_gateway_on_each_machine_has_no_number_of_containers() -> None:
     document = render_swarm()
     image = document["services"]["gateway"]["image"]
-    chosen = select_services(document, {"gateway": 1}, {image: "sha256:1"}, Path("/"))
+    chosen = select_services(document, {"gateway": 1}, images={image: "sha256:1"}, folder=Path("/"))
     assert "replicas" not in chosen["services"]["gateway"]["deploy"]
 
 
 def test_networks_of_two_stacks_differ() -> None:
     assert Swarm().find_subnet("a") != Swarm().find_subnet("b")
-    given = parse_model(Swarm, {"subnet": "10.200.1.0/24"}, "stack.yaml")
+    given = parse_model(Swarm, {"subnet": "10.200.1.0/24"}, name="stack.yaml")
     assert given.find_subnet("a") == IPv4Network("10.200.1.0/24")
     with pytest.raises(ConfigError, match="room for 60 containers"):
-        parse_model(Swarm, {"subnet": "10.200.1.0/30"}, "stack.yaml")
+        parse_model(Swarm, {"subnet": "10.200.1.0/30"}, name="stack.yaml")
 
 
 def test_nodes_that_run_can_be_told_what_is_revoked() -> None:

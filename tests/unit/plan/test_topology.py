@@ -47,11 +47,15 @@ def _show(topology: Topology) -> set[str]:
 
 
 def test_messages_go_from_devices_through_exchange_and_queue_to_the_function() -> None:
-    assert _show(draw_topology([_RABBIT], _NOTHING, {})) == {"AMQP > sensors", "sensors > warm", "warm > taker"}
+    assert _show(draw_topology([_RABBIT], _NOTHING, mentions={})) == {
+        "AMQP > sensors",
+        "sensors > warm",
+        "warm > taker",
+    }
 
 
 def test_mqtt_comes_through_the_exchange_that_rabbitmq_has_for_it() -> None:
-    assert _show(draw_topology([_MQTT], _NOTHING, {})) == {
+    assert _show(draw_topology([_MQTT], _NOTHING, mentions={})) == {
         "MQTT > amq.topic",
         "amq.topic > nuclio-nuclio-listener-mqtt",
         "nuclio-nuclio-listener-mqtt > listener",
@@ -70,7 +74,7 @@ def test_outputs_are_drawn_as_function_yaml_names_them_and_nothing_is_guessed_be
     broker = BrokerFacts(queues=[QueueFacts(name="iot/logs"), QueueFacts(name="iot/named")])
     others = {"sender": ["iot/named"]}
     targets = {"iot/alerts high", "iot/logs", "plant/{id}/cmd", "hooks.example", "scorer"}
-    assert _show(draw_topology([member], broker, others)) == {f"sender > {one}" for one in targets}
+    assert _show(draw_topology([member], broker, mentions=others)) == {f"sender > {one}" for one in targets}
 
 
 def test_outputs_join_functions_and_queues_of_functions_that_there_are() -> None:
@@ -80,7 +84,7 @@ def test_outputs_join_functions_and_queues_of_functions_that_there_are() -> None
         "heat": {"kind": "rabbit-mq", "queue": "warm"},
     }
     sender = replace(_make("sender"), outputs=TypeAdapter(dict[str, Output]).validate_python(outputs))
-    topology = draw_topology([_RABBIT, sender, _make("scorer", web={"kind": "http"})], _NOTHING, {})
+    topology = draw_topology([_RABBIT, sender, _make("scorer", web={"kind": "http"})], _NOTHING, mentions={})
     assert {"sender > scorer", "sender > sender", "sender > warm"} <= _show(topology)
     assert not any(node.kind == "output" for node in topology.nodes)
     assert gather(topology) == topology
@@ -98,11 +102,15 @@ def test_http_clock_and_other_brokers_lead_straight_to_the_function() -> None:
         clock={"kind": "cron", "attributes": {"interval": "1s"}},
         far={"kind": "mqtt", "url": "mqtt://elsewhere.example:1883", "attributes": {"subscriptions": [{"topic": "a"}]}},
     )
-    assert _show(draw_topology([function], _NOTHING, {})) == {"HTTP > busy", "Clock > busy", "Other brokers > busy"}
+    assert _show(draw_topology([function], _NOTHING, mentions={})) == {
+        "HTTP > busy",
+        "Clock > busy",
+        "Other brokers > busy",
+    }
 
 
 def test_disabled_trigger_feeds_nothing() -> None:
-    assert _show(draw_topology([_make("idle", web={"kind": "http", "disabled": True})], _NOTHING, {})) == set()
+    assert _show(draw_topology([_make("idle", web={"kind": "http", "disabled": True})], _NOTHING, mentions={})) == set()
 
 
 def test_outputs_are_queues_that_no_one_consumes_and_no_exchange_fills() -> None:
@@ -114,19 +122,19 @@ def test_outputs_are_queues_that_no_one_consumes_and_no_exchange_fills() -> None
     ]
     broker = BrokerFacts(queues=queues, bindings=bindings)
     assert output_names([_RABBIT], broker) == ("results",)
-    topology = draw_topology([_RABBIT], broker, {"taker": ["results", "unknown"]})
+    topology = draw_topology([_RABBIT], broker, mentions={"taker": ["results", "unknown"]})
     assert {"taker > results ?", "sensors > bound"} <= _show(topology)
     assert not any("unknown" in edge for edge in _show(topology))
 
 
 def test_function_and_output_without_arrows_are_there_too() -> None:
-    topology = draw_topology([_make("alone")], BrokerFacts(queues=[QueueFacts(name="results")]), {})
+    topology = draw_topology([_make("alone")], BrokerFacts(queues=[QueueFacts(name="results")]), mentions={})
     assert set(topology.nodes) == {Node("function", "alone"), Node("output", "results")}
 
 
 def test_boxes_of_a_column_do_not_touch_and_all_are_on_the_paper() -> None:
     many = [_make(f"f{number}", web={"kind": "http"}) for number in range(50)]
-    diagram = lay_out(draw_topology([*many, _RABBIT, _MQTT], _NOTHING, {}))
+    diagram = lay_out(draw_topology([*many, _RABBIT, _MQTT], _NOTHING, mentions={}))
     for kind, _ in diagram.columns:
         heights = sorted(box.y for box in diagram.boxes if box.node.kind == kind)
         assert all(lower - upper >= STEP - 0.01 for upper, lower in pairwise(heights))
@@ -141,20 +149,20 @@ def test_column_is_ordered_by_its_neighbours() -> None:
 
 
 def test_column_without_nodes_takes_no_room() -> None:
-    assert lay_out(draw_topology([_make("alone", web={"kind": "http"})], _NOTHING, {})).columns == (
+    assert lay_out(draw_topology([_make("alone", web={"kind": "http"})], _NOTHING, mentions={})).columns == (
         ("source", 0),
         ("function", STRIDE),
     )
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
-    assert lay_out(draw_topology([], _NOTHING, {})).boxes == ()
+    assert lay_out(draw_topology([], _NOTHING, mentions={})).boxes == ()
 
 
 def test_many_functions_that_are_alike_become_one() -> None:
     many = [_make(f"f{number}", web={"kind": "http"}) for number in range(50)]
     broken = replace(many[7], state="error")
-    topology = gather(draw_topology([*many[:7], broken, *many[8:], _RABBIT], _NOTHING, {}))
+    topology = gather(draw_topology([*many[:7], broken, *many[8:], _RABBIT], _NOTHING, mentions={}))
     assert _show(topology) == {
         "HTTP > 49 over HTTP",
         "HTTP > f7",
@@ -166,13 +174,13 @@ def test_many_functions_that_are_alike_become_one() -> None:
 
 
 def test_few_functions_are_drawn_one_by_one() -> None:
-    topology = draw_topology([_make(f"f{number}", web={"kind": "http"}) for number in range(10)], _NOTHING, {})
+    topology = draw_topology([_make(f"f{number}", web={"kind": "http"}) for number in range(10)], _NOTHING, mentions={})
     assert gather(topology) == topology
 
 
 def test_parts_that_nothing_joins_stay_together() -> None:
     many = [_make(f"f{number}", web={"kind": "http"}) for number in range(15)]
-    diagram = lay_out(draw_topology([*many, _make("alone"), _RABBIT], _NOTHING, {}))
+    diagram = lay_out(draw_topology([*many, _make("alone"), _RABBIT], _NOTHING, mentions={}))
     heights = sorted(box.y for box in diagram.boxes)
     assert all(lower - upper <= STEP + 0.01 for upper, lower in pairwise(heights))
 

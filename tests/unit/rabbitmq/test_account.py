@@ -31,7 +31,7 @@ def definitions(**users: str) -> bytes:
 def apply(before: bytes, after: bytes) -> list[tuple[str, str, Any]]:
     broker = Recorder("host", 1, 2, 3, GUEST_CREDENTIALS)
     broker.asked.clear()
-    apply_accounts(broker, before, after)
+    apply_accounts(broker, before, after=after)
     return broker.asked
 
 

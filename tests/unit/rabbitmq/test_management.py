@@ -32,7 +32,7 @@ from stack.state.workspace import PLACE_VARIABLE, STACK, Workspace
     ],
 )
 def test_queues_of_retries_go_and_dead_letters_stay(queue: str, messages: int, belongs: bool) -> None:
-    assert _belongs(queue, messages, ["q"]) is belongs
+    assert _belongs(queue, messages, names=["q"]) is belongs
 
 
 def test_containers_of_the_stack_find_the_broker_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_what_another_place_has_opened_by_an_old_password_ends(tmp_path: Path, m
     monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
     bridge = "bridge: [{name: site, secret: site.account, receive: [plant/#]}]"
     (tmp_path / "stack.yaml").write_text(f"project: p\n{bridge}\n")
-    write_secret(Workspace(tmp_path), SecretRef("site", "account"), b"tidegate-bridge-site:new")
+    write_secret(Workspace(tmp_path), SecretRef("site", "account"), content=b"tidegate-bridge-site:new")
     stack = open_stack()
     ahead = declared_by(stack)
     ahead["users"] = [

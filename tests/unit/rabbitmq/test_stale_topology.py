@@ -117,7 +117,7 @@ def test_a_broker_that_is_down_is_a_warning(stack: Stack, table: Table, capsys: 
 
 def test_a_deploy_clears_what_versions_before_it_left(stack: Stack, table: Table) -> None:
     for number, plan in enumerate([rabbit("a.*", queue="older"), rabbit("a.*", queue="q"), rabbit("b", queue="other")]):
-        record_deployment(stack.workspace, plan, f"image:{number}")
+        record_deployment(stack.workspace, plan, image=f"image:{number}")
     table.bindings.remove(Binding("q", "e", "by.hand"))
     table.queues["older"] = 0
     table.bindings.append(Binding("older", "e", "a.*"))
@@ -129,5 +129,5 @@ def test_a_deploy_clears_what_versions_before_it_left(stack: Stack, table: Table
 def test_a_deploy_that_changes_no_trigger_asks_no_one(stack: Stack, table: Table) -> None:
     table.is_down = True
     for number in range(2):
-        record_deployment(stack.workspace, rabbit("a.*"), f"image:{number}")
+        record_deployment(stack.workspace, rabbit("a.*"), image=f"image:{number}")
     clear_after_deploy(stack, ["thermo"])

@@ -16,7 +16,7 @@ SESSION = "mqtt-subscription-pump-7qos1"
 
 def test_what_an_interrupted_move_left_is_gone_before_the_next() -> None:
     channel = Mock(is_open=True)
-    with _keeping_keys(channel, SESSION, f"{SESSION}.moving") as exchange:
+    with _keeping_keys(channel, SESSION, target=f"{SESSION}.moving") as exchange:
         assert exchange == MOVED
         made = [call.exchange_delete(MOVED), call.exchange_declare(MOVED, "topic", auto_delete=True)]
         assert channel.mock_calls == [*made, call.queue_bind(f"{SESSION}.moving", MOVED, "#")]
@@ -26,7 +26,7 @@ def test_what_an_interrupted_move_left_is_gone_before_the_next() -> None:
 @pytest.mark.parametrize("is_open", [True, False])
 def test_what_fails_leaves_no_exchange_where_it_can_be_deleted(is_open: bool) -> None:
     channel = Mock(is_open=is_open)
-    with pytest.raises(OSError), _keeping_keys(channel, SESSION, "target"):
+    with pytest.raises(OSError), _keeping_keys(channel, SESSION, target="target"):
         channel.reset_mock()
         raise OSError
     assert channel.mock_calls == ([call.exchange_delete(MOVED)] if is_open else [])
@@ -34,7 +34,7 @@ def test_what_fails_leaves_no_exchange_where_it_can_be_deleted(is_open: bool) ->
 
 def test_other_queues_need_no_exchange() -> None:
     channel = Mock()
-    with _keeping_keys(channel, "orders", "target") as exchange:
+    with _keeping_keys(channel, "orders", target="target") as exchange:
         assert exchange == ""
     assert not channel.mock_calls
 

@@ -30,7 +30,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def make_stack(workspace: Workspace, *, runs: bool = True) -> Any:
     """Return a stack that reads alerts/ each time."""
     services = [SimpleNamespace(service="vmalert", is_running=runs)]
-    settings = parse_model(Settings, {"data": {"keep": [{"topic": "#"}]}}, "stack.yaml")
+    settings = parse_model(Settings, {"data": {"keep": [{"topic": "#"}]}}, name="stack.yaml")
 
     def read() -> Any:
         alerts = load_alerts(workspace.root, is_lenient=True)

@@ -10,7 +10,7 @@ from stack.config.document import parse_model
 from stack.run.alert_preview import look_back
 from stack.victoriametrics.client import Series, Store
 
-DATA = parse_model(Data, {"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]}, "stack.yaml")
+DATA = parse_model(Data, {"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]}, name="stack.yaml")
 
 
 class FakeStore(Store):
@@ -33,7 +33,7 @@ class FakeStore(Store):
 
 
 def find(store: FakeStore, **config: Any) -> list[tuple[float, float]]:
-    alert = Alert("hot", parse_model(AlertConfig, config, "alerts/hot.yaml"))
+    alert = Alert("hot", parse_model(AlertConfig, config, name="alerts/hot.yaml"))
     return [(one.start / 60, one.end / 60) for one in look_back(store, alert, DATA, 3600).firings]
 
 
@@ -83,6 +83,6 @@ def test_query_is_that_of_the_rule(config: dict[str, str], text: str) -> None:
 def test_what_is_not_stored_is_known() -> None:
     for config, is_unknown in (({"when": "temprature > 3"}, True), ({"expr": "a > 3"}, False)):
         store = FakeStore()
-        alert = Alert("hot", parse_model(AlertConfig, config, "alerts/hot.yaml"))
+        alert = Alert("hot", parse_model(AlertConfig, config, name="alerts/hot.yaml"))
         assert look_back(store, alert, DATA, 3600).is_unknown is is_unknown
     assert "count(last_over_time(temprature[3600s]))" not in store.asked

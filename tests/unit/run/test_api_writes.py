@@ -38,7 +38,7 @@ def tell(folder: Path) -> NuclioFunction:
 
 
 def test_new_function_has_a_source_and_nothing_derived(folder: Path) -> None:
-    notes = save_function(open_stack(), make_document(weird=1, eventTimeout="", resources={}), NEW)
+    notes = save_function(open_stack(), make_document(weird=1, eventTimeout="", resources={}), told=NEW)
     assert sorted(path.name for path in folder.iterdir()) == ["app.py", "function.yaml"]
     assert (folder / "app.py").read_text() == SOURCE
     assert yaml.safe_load((folder / "function.yaml").read_text()) == {
@@ -50,16 +50,16 @@ def test_new_function_has_a_source_and_nothing_derived(folder: Path) -> None:
 
 def test_a_broker_elsewhere_stays_unless_the_client_says_otherwise(folder: Path) -> None:
     document = make_document("URL = 'amqp://10.0.0.1'\n")
-    save_function(open_stack(), document, NEW)
+    save_function(open_stack(), document, told=NEW)
     assert (folder / "app.py").read_text() == "URL = 'amqp://10.0.0.1'\n"
-    save_function(open_stack(), document, tell(folder), to_broker=True)
+    save_function(open_stack(), document, told=tell(folder), to_broker=True)
     assert (folder / "app.py").read_text() == 'import os\nURL = os.environ["BROKER_URL"]\n'
     assert "secretKeyRef" in (folder / "function.yaml").read_text()
 
 
 def test_nothing_is_written_of_what_is_wrong(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"body: spec\.runtime: 'golang' is not supported"):
-        save_function(open_stack(), make_document(runtime="golang"), NEW)
+        save_function(open_stack(), make_document(runtime="golang"), told=NEW)
     assert not folder.exists()
 
 
@@ -71,10 +71,10 @@ def test_what_its_author_wrote_stays_where_nothing_changes(folder: Path) -> None
     (folder / "words.py").write_text("hello = 'hello'\n")
     told = tell(folder)
     document = describe_function(told)
-    save_function(open_stack(), document, told)
+    save_function(open_stack(), document, told=told)
     assert (folder / "function.yaml").read_text() == written
     document["spec"]["env"].append({"name": "C", "value": "d"})
-    save_function(open_stack(), document, told)
+    save_function(open_stack(), document, told=told)
     assert yaml.safe_load((folder / "function.yaml").read_text())["spec"] == {
         "env": [{"name": "A", "value": "b"}, {"name": "C", "value": "d"}]
     }
@@ -90,7 +90,7 @@ def test_package_stays_a_package(folder: Path) -> None:
     document["spec"]["build"]["functionSourceCode"] = b64encode(
         b"def run(context, event):\n    return 'two'\n"
     ).decode()
-    save_function(open_stack(), document, told)
+    save_function(open_stack(), document, told=told)
     assert "'two'" in (folder / "main" / "__init__.py").read_text()
     assert not (folder / "main.py").exists()
 
@@ -100,6 +100,6 @@ def test_inline_source_gives_way_to_a_file(folder: Path) -> None:
     (folder / "function.yaml").write_text(yaml.safe_dump(make_document()))
     told = tell(folder)
     assert told.source == SOURCE
-    save_function(open_stack(), make_document("def run(context, event):\n    return 'two'\n"), told)
+    save_function(open_stack(), make_document("def run(context, event):\n    return 'two'\n"), told=told)
     assert "build" not in yaml.safe_load((folder / "function.yaml").read_text())["spec"]
     assert "'two'" in tell(folder).source

@@ -18,7 +18,7 @@ def make_machine(name: str, availability: str = "active", state: str = "ready", 
 
 
 def choose(*machines: Node, count: int = 3) -> dict[int, str]:
-    return {number: one.name for number, one in choose_machines(machines, "plant", count)}
+    return {number: one.name for number, one in choose_machines(machines, "plant", count=count)}
 
 
 def test_each_node_but_the_first_gets_a_machine_of_its_own() -> None:
@@ -48,7 +48,7 @@ def test_a_node_that_has_lost_its_data_is_forgotten_first(
     names = ["rabbit@rabbitmq-mqtt", "rabbit@rabbitmq-mqtt-3"]
     running = names if is_running else names[:1]
     stack.engine.execute.return_value = json.dumps({"disk_nodes": names, "running_nodes": running})
-    _forget_lost(stack, placed, [first])  # type: ignore[list-item]
+    _forget_lost(stack, placed, containers=[first])  # type: ignore[list-item]
     commands = [one.args[1:] for one in stack.engine.execute.mock_calls]
     assert [one[-1] for one in commands if "forget_cluster_node" in one] == forgotten
 
@@ -57,4 +57,4 @@ def test_a_broker_that_says_nothing_of_its_nodes_is_not_guessed_at() -> None:
     stack, first = Mock(), SimpleNamespace(service="rabbitmq-mqtt", is_running=True)
     stack.engine.execute.return_value = ""
     with pytest.raises(BrokerError, match="does not say which nodes it has"):
-        _forget_lost(stack, ["rabbitmq-mqtt-3"], [first])  # type: ignore[list-item]
+        _forget_lost(stack, ["rabbitmq-mqtt-3"], containers=[first])  # type: ignore[list-item]

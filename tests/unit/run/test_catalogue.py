@@ -67,7 +67,7 @@ def test_folder_that_is_wrong_says_why(workspace: Workspace, catalogue: Catalogu
 
 
 def test_what_runs_counts_where_the_folder_is_wrong_or_gone(workspace: Workspace, catalogue: Catalogue) -> None:
-    record_deployment(workspace, make_plan(NAME, env=[{"name": "A", "value": "b"}]), "image:1", message="why")
+    record_deployment(workspace, make_plan(NAME, env=[{"name": "A", "value": "b"}]), image="image:1", message="why")
     write(workspace, config="spec: [")
     found = catalogue.find(NAME)
     assert (found.revision, found.image, found.reason) == (1, "image:1", "why")
@@ -184,11 +184,11 @@ def test_state_of_what_is_deployed(
 
 
 def test_new_version_is_ready_before_dockers_health_check_says_so(workspace: Workspace) -> None:
-    record_deployment(workspace, make_plan(NAME), "image:1")
+    record_deployment(workspace, make_plan(NAME), image="image:1")
     log = DeployLog(workspace, NAME)
     log.begin("")
     log.end(Result.READY, "ready")
-    keep_replicas(workspace, NAME, 1)
+    keep_replicas(workspace, NAME, replicas=1)
     attempt = find_attempt(workspace, NAME)
     assert attempt
     snapshot = make_snapshot(make_plan(NAME), 1, attempts=(attempt,))

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _deploy(folder: Path, image: str) -> Workspace:
     workspace = Workspace(folder.parents[1])
-    record_deployment(workspace, plan_function(load_function(folder), Settings()), image)
+    record_deployment(workspace, plan_function(load_function(folder), Settings()), image=image)
     return workspace
 
 
@@ -37,18 +37,22 @@ def test_two_revisions_are_compared_and_one_with_the_folder(folder: Path) -> Non
     (folder / "main.py").write_text(_CODE.replace("one", "two"))
     (folder / "units.py").write_text("K = 273.15\n")
     workspace = _deploy(folder, "echo:2")
-    found = compare_revisions(workspace, "echo", 1, 2)
+    found = compare_revisions(workspace, "echo", before=1, after=2)
     assert found.has_files
     assert [(one.path, one.kind) for one in found.differences] == [("main.py", "changed"), ("units.py", "added")]
-    assert compare_revisions(workspace, "echo", 2, 0).differences == ()
+    assert compare_revisions(workspace, "echo", before=2, after=0).differences == ()
     (folder / "function.yaml").write_text("spec:\n  handler: main:handler\n  minReplicas: 2\n")
-    assert [one.path for one in compare_revisions(workspace, "echo", 2, 0).differences] == ["function.yaml"]
+    assert [one.path for one in compare_revisions(workspace, "echo", before=2, after=0).differences] == [
+        "function.yaml"
+    ]
 
 
 def test_a_folder_that_is_wrong_now_can_be_compared(folder: Path) -> None:
     workspace = _deploy(folder, "echo:1")
     (folder / "function.yaml").write_text("spec: [")
-    assert [one.path for one in compare_revisions(workspace, "echo", 1, 0).differences] == ["function.yaml"]
+    assert [one.path for one in compare_revisions(workspace, "echo", before=1, after=0).differences] == [
+        "function.yaml"
+    ]
 
 
 def test_a_rollback_has_the_files_of_what_it_went_back_to(folder: Path) -> None:
@@ -56,9 +60,9 @@ def test_a_rollback_has_the_files_of_what_it_went_back_to(folder: Path) -> None:
     older = find_deployment(Workspace(folder.parents[1]), "echo")
     (folder / "main.py").write_text(_CODE.replace("one", "two"))
     workspace = _deploy(folder, "echo:2")
-    record_deployment(workspace, older.plan(Settings()), older.image)
-    assert compare_revisions(workspace, "echo", 1, 3).differences == ()
-    assert compare_revisions(workspace, "echo", 2, 3).differences != ()
+    record_deployment(workspace, older.plan(Settings()), image=older.image)
+    assert compare_revisions(workspace, "echo", before=1, after=3).differences == ()
+    assert compare_revisions(workspace, "echo", before=2, after=3).differences != ()
 
 
 def test_a_folder_gets_the_files_of_a_revision_back(folder: Path) -> None:
@@ -93,8 +97,8 @@ def test_what_only_its_owner_may_read_stays_so(folder: Path) -> None:
 def test_large_files_are_left_out_and_left_alone(folder: Path) -> None:
     (folder / "model.bin").write_bytes(b"\1" * (LARGEST_FILE_BYTES + 1))
     workspace = _deploy(folder, "echo:1")
-    assert set(find_snapshot(workspace, "echo", 1) or {}) == {"function.yaml", "main.py"}
-    assert compare_revisions(workspace, "echo", 1, 0).differences == ()
+    assert set(find_snapshot(workspace, "echo", number=1) or {}) == {"function.yaml", "main.py"}
+    assert compare_revisions(workspace, "echo", before=1, after=0).differences == ()
     (folder / "main.py").write_text("")
     restore_revision(workspace, "echo", 1)
     assert (folder / "model.bin").stat().st_size == LARGEST_FILE_BYTES + 1
@@ -104,18 +108,18 @@ def test_a_file_that_changed_during_the_deploy_is_not_kept(folder: Path) -> None
     plan = plan_function(load_function(folder), Settings())
     (folder / "main.py").write_text("later")
     workspace = Workspace(folder.parents[1])
-    record_deployment(workspace, plan, "echo:1")
-    assert set(find_snapshot(workspace, "echo", 1) or {}) == {"function.yaml"}
+    record_deployment(workspace, plan, image="echo:1")
+    assert set(find_snapshot(workspace, "echo", number=1) or {}) == {"function.yaml"}
 
 
 def test_without_files_the_configurations_are_compared(folder: Path) -> None:
     plan = plan_function(load_function(folder), Settings())
     files = tuple(replace(one, digest="") for one in plan.function.files)
     workspace = Workspace(folder.parents[1])
-    record_deployment(workspace, replace(plan, function=replace(plan.function, files=files)), "echo:1")
+    record_deployment(workspace, replace(plan, function=replace(plan.function, files=files)), image="echo:1")
     (folder / "function.yaml").write_text("spec:\n  handler: main:handler\n  minReplicas: 2\n")
     (folder / "main.py").write_text("")
-    found = compare_revisions(workspace, "echo", 1, 0)
+    found = compare_revisions(workspace, "echo", before=1, after=0)
     assert not found.has_files
     assert [(one.path, one.added) for one in found.differences] == [("function.yaml", 1)]
     with pytest.raises(FunctionError, match="not kept"):
@@ -126,10 +130,10 @@ def test_files_go_with_their_revision(folder: Path) -> None:
     _deploy(folder, "echo:1")
     (folder / "main.py").write_text("")
     workspace = _deploy(folder, "echo:2")
-    forget_revisions(workspace, "echo", 2)
-    assert find_snapshot(workspace, "echo", 1) is None
-    assert find_snapshot(workspace, "echo", 2) is not None
+    forget_revisions(workspace, "echo", oldest=2)
+    assert find_snapshot(workspace, "echo", number=1) is None
+    assert find_snapshot(workspace, "echo", number=2) is not None
     with pytest.raises(FunctionError, match="no revision 1"):
-        compare_revisions(workspace, "echo", 1, 2)
+        compare_revisions(workspace, "echo", before=1, after=2)
     forget_deployment(workspace, "echo")
-    assert find_snapshot(workspace, "echo", 2) is None
+    assert find_snapshot(workspace, "echo", number=2) is None

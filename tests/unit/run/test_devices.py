@@ -185,7 +185,7 @@ def test_it_is_told_how_it_connects_and_with_which_program(capsys: pytest.Captur
 def test_with_tls_it_is_told_whom_to_trust(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (workspace / "stack.yaml").open("a") as file:
         file.write("bind: 0.0.0.0\ntls: {names: [plant.example]}\n")
-    make_tls(Workspace(workspace), open_stack().settings, ["plant.example"])
+    make_tls(Workspace(workspace), open_stack().settings, names=["plant.example"])
     added = json.loads(order("add", "a", capsys))
     assert (added["host"], added["port"], added["amqpPort"], added["tls"]) == ("plant.example", 8883, 5671, True)
     assert added["authority"].startswith("-----BEGIN CERTIFICATE-----") and added["advice"] == ""

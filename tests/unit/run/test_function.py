@@ -32,7 +32,7 @@ def test_deployed_and_planned_functions_count_but_not_the_version_before(tmp_pat
     with pytest.raises(ConfigError, match=r"a queue of the function old; choose another"):
         check_function_queues(stack, make("new", "q.dead"))
     with pytest.raises(ConfigError, match=r"functions/coming.*a queue of the function new; choose another"):
-        check_function_queues(stack, make("new", "w"), [make("coming", "w.dead"), make("new", "w.dead")])
+        check_function_queues(stack, make("new", "w"), planned=[make("coming", "w.dead"), make("new", "w.dead")])
 
 
 def test_fetched_code_is_asked_for_its_own_function_yaml(tmp_path: Path) -> None:

@@ -66,12 +66,12 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 def test_what_another_project_needs_stays(machine: Machine) -> None:
     for project in ("one", "two"):
         machine.deploy(project, "nuclio/processor-stats:aaa")
-    release_function(machine.engine("two"), "stats", ["nuclio/processor-stats:aaa"], [LATEST])
+    release_function(machine.engine("two"), "stats", images=["nuclio/processor-stats:aaa"], latest=[LATEST])
     assert set(machine.ids) == {
         *("nuclio/processor-stats:aaa", LATEST, "tidegate/revisions/one:stats.aaa"),
         "tidegate/revisions/one:stats.latest",
     }
-    release_function(machine.engine("one"), "stats", ["nuclio/processor-stats:aaa"], [LATEST])
+    release_function(machine.engine("one"), "stats", images=["nuclio/processor-stats:aaa"], latest=[LATEST])
     assert machine.ids == {}
 
 
@@ -81,11 +81,11 @@ def test_latest_is_moved_by_who_gave_it_alone(machine: Machine) -> None:
     assert machine.ids[LATEST] == "id of aaa"
     machine.deploy("one", "nuclio/processor-stats:ccc")
     assert machine.ids[LATEST] == "id of ccc"
-    release_images(machine.engine("one"), "stats", ["nuclio/processor-stats:aaa"], ())
+    release_images(machine.engine("one"), "stats", images=["nuclio/processor-stats:aaa"], used=())
     assert "nuclio/processor-stats:aaa" not in machine.ids
-    release_function(machine.engine("two"), "stats", ["nuclio/processor-stats:bbb"], [LATEST])
+    release_function(machine.engine("two"), "stats", images=["nuclio/processor-stats:bbb"], latest=[LATEST])
     assert machine.ids[LATEST] == "id of ccc"
-    release_function(machine.engine("one"), "stats", ["nuclio/processor-stats:ccc"], [LATEST])
+    release_function(machine.engine("one"), "stats", images=["nuclio/processor-stats:ccc"], latest=[LATEST])
     machine.deploy("two", "nuclio/processor-stats:bbb")
     assert machine.ids[LATEST] == "id of bbb"
 
@@ -93,7 +93,7 @@ def test_latest_is_moved_by_who_gave_it_alone(machine: Machine) -> None:
 def test_what_is_no_function_s_image_is_not_renamed(machine: Machine) -> None:
     machine.ids["postgres:16"] = "id of postgres"
     machine.deploy("one", "postgres:aaa", latest="postgres:16")
-    release_function(machine.engine("one"), "stats", ["postgres:aaa"], ["postgres:16"])
+    release_function(machine.engine("one"), "stats", images=["postgres:aaa"], latest=["postgres:16"])
     assert machine.ids == {"postgres:16": "id of postgres"}
 
 
@@ -105,7 +105,9 @@ def test_latest_of_an_older_release_is_taken_over(machine: Machine) -> None:
 
 def test_images_that_containers_have_stay(machine: Machine) -> None:
     machine.deploy("one", "nuclio/processor-stats:aaa")
-    release_images(machine.engine("one"), "stats", ["nuclio/processor-stats:aaa"], {"nuclio/processor-stats:aaa"})
+    release_images(
+        machine.engine("one"), "stats", images=["nuclio/processor-stats:aaa"], used={"nuclio/processor-stats:aaa"}
+    )
     assert "nuclio/processor-stats:aaa" in machine.ids
     assert "tidegate/revisions/one:stats.aaa" not in machine.ids
 
@@ -121,7 +123,7 @@ def test_name_that_was_removed_by_hand_comes_back(machine: Machine) -> None:
 def test_names_are_told_apart() -> None:
     names = ImageNames("one", {"tidegate/revisions/one:a.b.aaa": "1", "tidegate/revisions/one:a.aaa": "1"})
     assert names.list_kept("a") == ("tidegate/revisions/one:a.aaa",)
-    assert revision_mark("one", "Stats", "x/y:aaa") == "tidegate/revisions/one:stats.aaa"
+    assert revision_mark("one", "Stats", image="x/y:aaa") == "tidegate/revisions/one:stats.aaa"
     assert latest_mark("one", "stats") == "tidegate/revisions/one:stats.latest"
     assert revision_repository("plant-") != revision_repository("plant")
     assert revision_repository("plant-").startswith("tidegate/revisions/")

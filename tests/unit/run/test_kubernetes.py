@@ -52,7 +52,7 @@ def test_what_is_deployed_counts_and_not_what_its_folder_has_since(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = plan_function(load_function(root / "functions/thermo"), Settings())
-    record_deployment(Workspace(root), plan, "nuclio/processor-thermo:deployed")
+    record_deployment(Workspace(root), plan, image="nuclio/processor-thermo:deployed")
     (root / "functions/thermo/main.py").write_text(f"{FUNCTION}# changed\n")
     export_kubernetes(ExportRequest())
     assert read_image(root) == "nuclio/processor-thermo:deployed"

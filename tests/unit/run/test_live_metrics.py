@@ -47,7 +47,7 @@ def test_a_container_that_starts_again_is_measured_again() -> None:
 def test_a_point_sums_containers_and_tells_of_each() -> None:
     instances = [Instance(_CONTAINER, 5.0), Instance(replace(_CONTAINER, id="2", name="two"), 0.0)]
     histories = {"1": make_history(look(0, 0), look(2, 10, 4))}
-    point = describe_point(instances, histories, {"1": Usage(1000, 0.5), "2": Usage(500, None)})
+    point = describe_point(instances, histories, usages={"1": Usage(1000, 0.5), "2": Usage(500, None)})
     assert (point["rate"], point["failure_rate"], point["in_flight"]) == (5.0, 2.0, 1)
     assert (point["memory"], point["cpu"]) == (1500, 0.5)
     assert 0 < point["p50"] <= point["p99"] <= 10
@@ -57,5 +57,5 @@ def test_a_point_sums_containers_and_tells_of_each() -> None:
 
 
 def test_without_a_container_nothing_is_known() -> None:
-    point = describe_point([], {}, {})
+    point = describe_point([], {}, usages={})
     assert (point["rate"], point["p50"], point["memory"], point["replicas"]) == (None, None, None, [])

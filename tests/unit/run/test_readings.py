@@ -33,20 +33,20 @@ class NotingStore:
 def test_only_alerts_about_what_is_gone_forget_it() -> None:
     store, gone = NotingStore(), [make("temperature", OVEN)]
     watched = {"hot": gone, "wet": [make("humidity", OVEN)]}
-    forget_last_seen(store, gone, watched)  # type: ignore[arg-type]
+    forget_last_seen(store, gone, watched=watched)  # type: ignore[arg-type]
     assert store.deleted == ['{__name__=~"tidegate:.+", alert="hot", sensor="oven"}']
 
 
 def test_metric_that_stays_is_still_expected() -> None:
     store, gone = NotingStore(), [make("temperature", OVEN)]
     watched = {name: [*gone, make("humidity", OVEN)] for name in ("hot", "wet")}
-    forget_last_seen(store, gone, watched)  # type: ignore[arg-type]
+    forget_last_seen(store, gone, watched=watched)  # type: ignore[arg-type]
     assert store.deleted == []
 
 
 def test_what_is_calculated_cannot_be_deleted() -> None:
     with pytest.raises(DataError, match="should be a metric, or a selector"):
-        manage_data("forget", "sum(temperature)", {}, yes=True)
+        manage_data("forget", "sum(temperature)", labels={}, yes=True)
 
 
 @pytest.mark.parametrize(("every", "count"), [("2h", 1), ("40m", 2), ("20m", 3), ("1m", 60)])

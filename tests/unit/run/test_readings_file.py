@@ -22,7 +22,7 @@ FOUND = (
 def test_parquet_has_a_row_for_each_reading(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="`invoke test` installs it")
     path = tmp_path / "readings.parquet"
-    assert write_series(iter(FOUND), "parquet", str(path)) == 3
+    assert write_series(iter(FOUND), "parquet", path=str(path)) == 3
     rows = parquet.read_table(path).to_pylist()
     assert [(row["metric"], dict(row["labels"]), row["value"]) for row in rows] == [
         ("temperature", {"sensor": "öven"}, 21.5),
@@ -35,13 +35,13 @@ def test_parquet_has_a_row_for_each_reading(tmp_path: Path) -> None:
 def test_parquet_without_its_package_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(HostError, match=r"pip install pyarrow"):
-        write_series(FOUND, "parquet", str(tmp_path / "readings.parquet"))
+        write_series(FOUND, "parquet", path=str(tmp_path / "readings.parquet"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_csv_and_json_lines(tmp_path: Path) -> None:
     table, lines = tmp_path / "readings.csv", tmp_path / "readings.jsonl"
-    assert (write_series(FOUND, "csv", str(table)), write_series(FOUND, "json", str(lines))) == (3, 3)
+    assert (write_series(FOUND, "csv", path=str(table)), write_series(FOUND, "json", path=str(lines))) == (3, 3)
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[1] == {
@@ -59,4 +59,4 @@ def test_file_that_cannot_be_written_is_a_message(tmp_path: Path, kind: str) -> 
     if kind == "parquet":
         pytest.importorskip("pyarrow", reason="`invoke test` installs it")
     with pytest.raises(HostError, match="No such file or directory"):
-        write_series(FOUND, kind, str(tmp_path / "none" / "readings"))
+        write_series(FOUND, kind, path=str(tmp_path / "none" / "readings"))

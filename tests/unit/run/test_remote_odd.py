@@ -88,7 +88,7 @@ def test_certificate_that_is_not_taken_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_trusted: bool, told: str
 ) -> None:
     workspace = Workspace(tmp_path)
-    pair = load_server(workspace, "plant", [name])
+    pair = load_server(workspace, "plant", names=[name])
     file, authority = tmp_path / "server.pem", tmp_path / "authority.pem"
     file.write_bytes(pair.certificate_pem + pair.key_pem)
     authority.write_bytes(load_authority(workspace, "plant").certificate_pem)

@@ -84,7 +84,7 @@ def test_list_names_the_functions_and_no_value(workspace: Path, capsys: pytest.C
 def test_secret_for_fetching_code_is_a_use(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = {"path": "https://git.example/a.git", "codeEntryType": "git", "codeEntryAttributes": {"secret": "db"}}
     order("set", "db", "password", value="x")
-    record_deployment(Workspace(workspace), make_plan("fetched", build=build), "image:1")
+    record_deployment(Workspace(workspace), make_plan("fetched", build=build), image="image:1")
     with pytest.raises(StackError, match=r"db\.password is used by fetched\.\nNothing was removed"):
         order("remove", "db")
     capsys.readouterr()

@@ -31,7 +31,7 @@ def test_functions_that_run_are_renewed() -> None:
     services = [serve("a"), serve("b"), serve("kept")]
     containers = [contain("a", "1"), contain("a", "2", "exited"), contain("b", "3"), contain("kept", "4")]
     changes = [replace("a", "1", "2"), replace("b", "3"), Change("function-kept", Action.KEEP, "runs as rendered")]
-    renewal = find_renewal(ENGINE, changes, services, containers)
+    renewal = find_renewal(ENGINE, changes, services=services, containers=containers)
     assert {name: [one.id for one in own] for name, own in renewal.older.items()} == {
         "function-a": ["1", "2"],
         "function-b": ["3"],
@@ -47,4 +47,4 @@ def test_others_make_way_first() -> None:
         *(replace("ported", "1"), replace("still", "2"), replace("undeployed", "3")),
         Change("rabbitmq-mqtt", Action.REPLACE, "its files changed", older=("9",)),
     ]
-    assert find_renewal(ENGINE, changes, services, [*containers]).older == {}
+    assert find_renewal(ENGINE, changes, services=services, containers=[*containers]).older == {}

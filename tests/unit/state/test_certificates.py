@@ -34,14 +34,14 @@ def verify(tmp_path: Path, authority: Pair, pair: Pair, *options: str) -> subpro
     "options", [["-verify_hostname", "plant.local"], ["-verify_ip", "192.168.1.20"], ["-verify_ip", "fe80::1"]]
 )
 def test_server_is_who_it_says(workspace: Workspace, tmp_path: Path, options: list[str]) -> None:
-    server = load_server(workspace, "p", NAMES)
+    server = load_server(workspace, "p", names=NAMES)
     result = verify(tmp_path, load_authority(workspace, "p"), server, "-purpose", "sslserver", *options)
     assert result.returncode == 0, result.stderr
     assert verify(tmp_path, load_authority(workspace, "p"), server, "-verify_hostname", "other.local").returncode
 
 
 def test_device_is_a_client_and_no_server(workspace: Workspace, tmp_path: Path) -> None:
-    device, authority = make_device_pair(workspace, "p", "pump-7"), load_authority(workspace, "p")
+    device, authority = make_device_pair(workspace, "p", device="pump-7"), load_authority(workspace, "p")
     assert verify(tmp_path, authority, device, "-purpose", "sslclient").returncode == 0
     assert verify(tmp_path, authority, device, "-purpose", "sslserver").returncode
     assert device.certificate.subject.rfc4514_string() == "CN=pump-7"
@@ -50,43 +50,43 @@ def test_device_is_a_client_and_no_server(workspace: Workspace, tmp_path: Path) 
 
 def test_authority_of_another_stack_is_none(workspace: Workspace, tmp_path: Path) -> None:
     other = load_authority(Workspace(tmp_path / "other"), "p")
-    assert verify(tmp_path, other, make_device_pair(workspace, "p", "pump-7")).returncode
+    assert verify(tmp_path, other, make_device_pair(workspace, "p", device="pump-7")).returncode
 
 
 def test_nothing_is_made_twice_without_a_reason(workspace: Workspace) -> None:
-    first = load_server(workspace, "p", NAMES)
-    assert load_server(workspace, "p", tuple(reversed(NAMES))).certificate == first.certificate
+    first = load_server(workspace, "p", names=NAMES)
+    assert load_server(workspace, "p", names=tuple(reversed(NAMES))).certificate == first.certificate
     assert load_authority(workspace, "p").certificate == load_authority(workspace, "p").certificate
-    assert load_server(workspace, "p", ("plant.local",)).certificate != first.certificate
+    assert load_server(workspace, "p", names=("plant.local",)).certificate != first.certificate
 
 
 def test_a_device_ends_no_later_than_its_authority(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificates, "_AUTHORITY_DAYS", 30)
     end = load_authority(workspace, "p").certificate.not_valid_after_utc
-    assert make_device_pair(workspace, "p", "pump-7").certificate.not_valid_after_utc <= end
+    assert make_device_pair(workspace, "p", device="pump-7").certificate.not_valid_after_utc <= end
     for path in (workspace.secrets / "tls").iterdir():
         path.unlink()
     monkeypatch.setattr(certificates, "_AUTHORITY_DAYS", 0)
     with pytest.raises(HostError, match="authority has ended"):
-        make_device_pair(workspace, "p", "pump-7")
+        make_device_pair(workspace, "p", device="pump-7")
 
 
 def test_server_is_renewed_before_it_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = load_server(workspace, "p", NAMES)
+    first = load_server(workspace, "p", names=NAMES)
     monkeypatch.setattr(certificates, "RENEW_BEFORE", timedelta(days=398))
-    assert load_server(workspace, "p", NAMES).certificate != first.certificate
+    assert load_server(workspace, "p", names=NAMES).certificate != first.certificate
 
 
 def test_server_is_made_again_for_another_authority(workspace: Workspace, tmp_path: Path) -> None:
-    load_server(workspace, "p", NAMES)
+    load_server(workspace, "p", names=NAMES)
     for path in (workspace.secrets / "tls").glob("authority.*"):
         path.unlink()
-    server = load_server(workspace, "p", NAMES)
+    server = load_server(workspace, "p", names=NAMES)
     assert verify(tmp_path, load_authority(workspace, "p"), server).returncode == 0
 
 
 def test_keys_are_their_owners_alone(workspace: Workspace) -> None:
-    load_server(workspace, "p", NAMES)
+    load_server(workspace, "p", names=NAMES)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (workspace.secrets / "tls").iterdir()}
     assert modes == {"authority.key": 0o600, "authority.pem": 0o644, "server.key": 0o600, "server.pem": 0o644}
 
@@ -109,11 +109,11 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
 
 
 def test_clock_that_is_not_set_makes_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = load_server(workspace, "p", NAMES)
+    before = load_server(workspace, "p", names=NAMES)
     set_clock(monkeypatch, EPOCH)
-    assert load_server(workspace, "p", NAMES).certificate == before.certificate
+    assert load_server(workspace, "p", names=NAMES).certificate == before.certificate
     with pytest.raises(HostError, match=r"clock says 1970-01-01: .* Set it, such as by `timedatectl set-ntp true`"):
-        make_device_pair(workspace, "p", "pump-7")
+        make_device_pair(workspace, "p", device="pump-7")
 
 
 def test_authority_that_was_never_good_is_made_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,12 +121,12 @@ def test_authority_that_was_never_good_is_made_again(workspace: Workspace, monke
         patch.setattr(certificates, "_CLOCK_BEGINS", EPOCH)
         set_clock(patch, EPOCH)
         before = load_authority(workspace, "p")
-        load_server(workspace, "p", NAMES)
+        load_server(workspace, "p", names=NAMES)
     assert before.certificate.not_valid_after_utc.year == 1979
     after = load_authority(workspace, "p")
     assert (after.key_pem, load_authority(workspace, "p").certificate) == (before.key_pem, after.certificate)
     assert after.certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3000)
-    assert load_server(workspace, "p", NAMES).certificate.not_valid_after_utc > datetime.now(UTC)
+    assert load_server(workspace, "p", names=NAMES).certificate.not_valid_after_utc > datetime.now(UTC)
 
 
 def test_making_that_was_cut_off_begins_anew(workspace: Workspace) -> None:
@@ -137,7 +137,7 @@ def test_making_that_was_cut_off_begins_anew(workspace: Workspace) -> None:
 
 def test_certificate_of_the_authority_is_made_again_of_its_key(workspace: Workspace) -> None:
     before = load_authority(workspace, "plant")
-    device = make_device_pair(workspace, "plant", "pump-7")
+    device = make_device_pair(workspace, "plant", device="pump-7")
     (workspace.secrets / "tls" / "authority.pem").unlink()
     after = load_authority(workspace, "plant")
     assert after.key_pem == before.key_pem
@@ -152,6 +152,6 @@ def test_nodes_of_a_swarm_are_of_no_authority_of_the_stack(workspace: Workspace,
     certificate.verify_directly_issued_by(certificate)
     uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert set(uses) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
-    device = make_device_pair(workspace, "plant", "oven").certificate
+    device = make_device_pair(workspace, "plant", device="oven").certificate
     with pytest.raises(ValueError, match="subject does not match"):
         device.verify_directly_issued_by(certificate)

@@ -35,7 +35,7 @@ def test_nothing_was_deployed_yet(tmp_path: Path) -> None:
 
 def test_failure_ends_with_what_runs_as_before(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    record_deployment(workspace, make_plan(NAME), "image:1")
+    record_deployment(workspace, make_plan(NAME), image="image:1")
     with keep_progress(workspace, [NAME, "fresh"], reason="") as board:
         board.fail(NAME, "broken")
         board.fail("fresh", "broken too")
@@ -52,7 +52,7 @@ def test_log_tells_who_why_what_and_how_it_ended(tmp_path: Path, monkeypatch: py
     with keep_progress(workspace, [NAME], reason="hotter") as board:
         board.tell(NAME, "building")
         board.follow(NAME, iter(["#1 FROM python", "", "#2 done"]))
-        record_deployment(workspace, make_plan(NAME), "image:1")
+        record_deployment(workspace, make_plan(NAME), image="image:1")
         board.tell(NAME, "ready")
     attempt = find_attempt(workspace, NAME)
     assert attempt
@@ -111,13 +111,13 @@ def test_killed_deploy_is_seen_by_its_lock(tmp_path: Path) -> None:
 
 def test_deploy_that_was_killed_when_what_is_new_ran_is_ready(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    record_deployment(workspace, make_plan(NAME), "image:1")
+    record_deployment(workspace, make_plan(NAME), image="image:1")
     DeployLog(workspace, NAME).begin("before it was recorded")
     before = find_attempt(workspace, NAME)
     assert before
     assert before.result is Result.INTERRUPTED
     DeployLog(workspace, NAME).begin("recorded")
-    deployment = record_deployment(workspace, make_plan(NAME), "image:2")
+    deployment = record_deployment(workspace, make_plan(NAME), image="image:2")
     after = find_attempt(workspace, NAME)
     assert after
     assert after.end

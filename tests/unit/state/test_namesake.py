@@ -24,7 +24,7 @@ def test_new_and_imported_functions(workspace: Workspace, tmp_path: Path) -> Non
     with pytest.raises(ConflictError, match=f"^Stats and stats {REFUSED} functions/Stats or functions/stats"):
         new_function("Stats", "http")
     with pytest.raises(ConflictError, match=REFUSED):
-        create_function(workspace, CreationRequest("STATS"), "http")
+        create_function(workspace, CreationRequest("STATS"), template="http")
     (tmp_path / "one.yaml").write_text("metadata: {name: sTats}\nspec: {build: {functionSourceCode: cGFzcwo=}}\n")
     with pytest.raises(ConflictError, match=REFUSED):
         import_functions(str(tmp_path / "one.yaml"), name="", force=True, to_broker=False)

@@ -18,7 +18,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def project(name: str, **spec: object) -> Project:
-    return parse_model(Project, {"metadata": {"name": name}, "spec": spec}, "project")
+    return parse_model(Project, {"metadata": {"name": name}, "spec": spec}, name="project")
 
 
 def test_there_is_a_default_project_in_an_empty_workspace(workspace: Workspace) -> None:

@@ -19,4 +19,4 @@ def test_file_that_cannot_be_removed_is_a_message(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(HostError, match=r"extra\.py cannot be removed: Permission denied\. Check who owns .*/a\.$"):
-        restore_snapshot(Workspace(tmp_path), "a", 1, frozenset())
+        restore_snapshot(Workspace(tmp_path), "a", number=1, left_out=frozenset())

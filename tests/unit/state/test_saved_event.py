@@ -22,7 +22,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def make(name: str = "", function: str = "reader", **spec: Any) -> FunctionEvent:
     metadata = {"name": name, "labels": {LABEL: function} if function else {}}
-    return parse_model(FunctionEvent, {"metadata": metadata, "spec": spec}, "event")
+    return parse_model(FunctionEvent, {"metadata": metadata, "spec": spec}, name="event")
 
 
 def test_saved_event_comes_back_as_it_was(workspace: Workspace) -> None:

@@ -94,7 +94,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     load_session_key(made)
     Sessions(made.secrets / ".sessions", 60).begin()
     deploy(made)
-    keep_replicas(made, NAME, 2)
+    keep_replicas(made, NAME, replicas=2)
     note_renewal(made)
     note_data(made, BrokerData("rabbitmq-data", "4.1"))
     write_file(made.state / "sources/far/current", b"1f2e tree 4c3b\n")
@@ -106,12 +106,12 @@ def deploy(workspace: Workspace) -> None:
     """Have a function with two revisions, a log, and a deploy that was cut off."""
     plan = make_plan(triggers=TRIGGERS)
     for number in (1, 2):
-        deployments.record_deployment(workspace, plan, f"image:{number}")
-    deployments.note_candidate(workspace, plan, "image:3")
+        deployments.record_deployment(workspace, plan, image=f"image:{number}")
+    deployments.note_candidate(workspace, plan, image="image:3")
     log = DeployLog(workspace, NAME)
     log.begin("")
     log.end(Result.READY, "It runs.")
-    note_attempt(workspace, NAME, "image:3")
+    note_attempt(workspace, NAME, image="image:3")
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def use_accounts(workspace: Workspace) -> None:
     """Bring the broker's accounts from those rendered last to those of now."""
     broker: Any = _NoBroker()
     stack = open_stack(workspace)
-    apply_accounts(broker, stack.rendered_accounts, b"{}")
+    apply_accounts(broker, stack.rendered_accounts, after=b"{}")
 
 
 # What reads each file, by its path below .stack/.
@@ -191,7 +191,7 @@ def use_all(workspace: Workspace) -> None:
         use(workspace)
     stack = open_stack(workspace)
     files = render(stack.inputs)
-    mount_secrets(workspace, stack.vault, used_secrets(stack.inputs.services))
+    mount_secrets(workspace, stack.vault, mounts=used_secrets(stack.inputs.services))
     write_gateway_login(workspace, stack.inputs.gateway_login)
     find_edits(files, read_tree(workspace))
     write_tree(workspace, files)

@@ -78,7 +78,7 @@ def test_what_others_deploy_is_left_as_it_is(tmp_path: Path) -> None:
     files = SHARED | {"functions/theirs/processor.yaml": b"old", "functions/own/Dockerfile": b"own"}
     with lock(workspace, rollout_lock("theirs")):
         assert find_rollouts(workspace) == {"theirs"}
-        write_tree(workspace, files, find_rollouts(workspace))
+        write_tree(workspace, files, leaving=find_rollouts(workspace))
     assert find_rollouts(workspace) == set()
     assert {path: (workspace.rendered / path).read_bytes() for path in theirs} == theirs
     assert [path.name for path in workspace.rendered.glob("candidate.*")] == ["candidate.theirs.compose.yaml"]

@@ -68,7 +68,7 @@ def test_stored_readings_have_their_mean_lowest_and_highest() -> None:
     series = [rolled("oven", "avg", 2, 4), rolled("oven", "min", 1, 3), rolled("oven", "max", 3, float("nan"))]
     query = "rollup(temperature[60s]) keep_metric_names"
     store = FakeStore({query: series, WHOLE: whole("oven", 5, float("nan"))})
-    chart = fetch_chart(store, ["temperature"], Span(NOON, NOON + 180, 3))
+    chart = fetch_chart(store, ["temperature"], span=Span(NOON, NOON + 180, 3))
     assert [text for text, *_ in store.asked] == [WHOLE, query]
     assert chart.times == [NOON + 30, NOON + 90, NOON + 150]
     (line,) = chart.lines
@@ -79,12 +79,12 @@ def test_stored_readings_have_their_mean_lowest_and_highest() -> None:
 
 def test_nothing_more_is_asked_of_what_has_no_readings() -> None:
     store = FakeStore({WHOLE: []})
-    assert fetch_chart(store, ["temperature"], Span(NOON, NOON + 180, 3)).found == len(store.asked) - 1 == 0
+    assert fetch_chart(store, ["temperature"], span=Span(NOON, NOON + 180, 3)).found == len(store.asked) - 1 == 0
 
 
 def test_what_is_calculated_has_one_figure_and_the_query_for_a_name() -> None:
     store = FakeStore({"limitk(21, avg(temperature)\n)": [Series({}, [NOON + 120], [7])]})
-    chart = fetch_chart(store, ["avg(temperature)"], Span(NOON, NOON + 180, 3))
+    chart = fetch_chart(store, ["avg(temperature)"], span=Span(NOON, NOON + 180, 3))
     (line,) = chart.lines
     assert (line.series.metric, line.mean, line.low) == ("avg(temperature)", [None, 7, None], [])
     assert chart.found == 1
@@ -93,7 +93,7 @@ def test_what_is_calculated_has_one_figure_and_the_query_for_a_name() -> None:
 def test_of_many_calculated_series_as_many_are_read_as_are_drawn_and_one_more() -> None:
     many = [Series({"sensor": f"s{number:02}"}, [NOON + 60], [1]) for number in range(LINES + 1)]
     answers = {f"limitk({LINES + 1}, a * 2\n)": many, "count(a * 2\n)": [Series({}, [NOON], [1000])]}
-    chart = fetch_chart(FakeStore(answers), ["a * 2"], Span(NOON, NOON + 180, 3))
+    chart = fetch_chart(FakeStore(answers), ["a * 2"], span=Span(NOON, NOON + 180, 3))
     assert (len(chart.lines), chart.found) == (LINES, 1000)
 
 
@@ -107,14 +107,14 @@ def test_steps_are_read_of_as_many_series_as_are_drawn() -> None:
         WHOLE.replace("temperature", one): whole("s00", 1, 1),
         f"rollup({one}[60s]) keep_metric_names": [rolled("s00", "avg", 1)],
     }
-    chart = fetch_chart(FakeStore(answers), ["temperature", one], Span(NOON, NOON + 180, 3))
+    chart = fetch_chart(FakeStore(answers), ["temperature", one], span=Span(NOON, NOON + 180, 3))
     assert (len(chart.lines), chart.found) == (LINES, LINES + 5)
     assert all(line.mean == [1, None, None] for line in chart.lines)
 
 
 def test_a_step_that_has_not_ended_stands_at_now() -> None:
     now = time.time()
-    chart = fetch_chart(FakeStore({}), [], Span(now - 30 * 86400, now, 400))
+    chart = fetch_chart(FakeStore({}), [], span=Span(now - 30 * 86400, now, 400))
     assert now - 7200 <= chart.times[-1] <= now + 1
     assert list(chart.times) == sorted(chart.times)
 
@@ -133,6 +133,6 @@ def test_means_of_several_series_are_one_request() -> None:
     selectors = [write_selector("a", {"sensor": "x"}), write_selector("b", {})]
     text = 'avg_over_time({__name__="a",sensor="x" or __name__="b"}[60s]) keep_metric_names'
     store = FakeStore({text: [Series({"__name__": "b"}, [NOON + 60], [2.0])]})
-    (line,) = fetch_means(store, selectors, Span(NOON, NOON + 180, 3))
+    (line,) = fetch_means(store, selectors, span=Span(NOON, NOON + 180, 3))
     assert (line.series.metric, line.mean) == ("b", [2.0, None, None])
-    assert len(store.asked) == 1 and fetch_means(store, [], Span(NOON, NOON + 180, 3)) == []
+    assert len(store.asked) == 1 and fetch_means(store, [], span=Span(NOON, NOON + 180, 3)) == []

@@ -31,7 +31,7 @@ class FakeStore(Store):
 
 
 def ask(store: FakeStore) -> Past:
-    return query_past(store, lambda step: [f"t[{step}s]"], WEEK)
+    return query_past(store, lambda step: [f"t[{step}s]"], seconds=WEEK)
 
 
 def test_few_points_are_looked_at_each_minute() -> None:

@@ -135,7 +135,7 @@ class _Reader:
         if kind == _TEXT:
             return read_text(self._data[offset + 5 : stop]), stop
         if kind in (_TABLE, _LIST):
-            return self._read_container(kind, offset + 5, stop, depth), stop
+            return self._read_container(kind, offset + 5, stop=stop, depth=depth), stop
         return self._read_rare(kind, offset + 1, stop), stop
 
     def skip_value(self, offset: int) -> int:
@@ -165,7 +165,7 @@ class _Reader:
             return Decimal(digits).scaleb(-decimals)
         return self._data[offset + 4 : stop]
 
-    def _read_container(self, kind: int, offset: int, stop: int, depth: int) -> Any:
+    def _read_container(self, kind: int, offset: int, *, stop: int, depth: int) -> Any:
         """Return a table or list; its bytes where it cannot be read."""
         if depth >= _DEPTH:
             return self._data[offset:stop]

@@ -59,7 +59,7 @@ def sign(key: bytes, queue: str, origin: Origin, body: bytes) -> str:
     return hmac.digest(key, message, "sha256").hex()
 
 
-def is_signed(key: bytes, queue: str, origin: Origin, body: bytes, *, signature: object) -> bool:
+def is_signed(key: bytes, queue: str, *, origin: Origin, body: bytes, signature: object) -> bool:
     """Return whether a message has the signature that it should have."""
     return isinstance(signature, str) and hmac.compare_digest(
         sign(key, queue, origin, body).encode(), signature.encode(errors="replace")
@@ -96,7 +96,7 @@ def read_origin(message: AmqpMessage, queue: str, key: bytes) -> Origin | None:
     if type(attempts) is not int or not isinstance(topic, str):
         return None
     origin = Origin(exchange, routing_key, attempts, topic)
-    return origin if is_signed(key, queue, origin, message.body, signature=headers[SIGNATURE]) else None
+    return origin if is_signed(key, queue, origin=origin, body=message.body, signature=headers[SIGNATURE]) else None
 
 
 def strip_notes(headers: Mapping[Any, Any] | None, *, is_ours: bool) -> Any:
@@ -124,7 +124,7 @@ def write_notes(
     return _fit(old, notes)
 
 
-def sign_again(properties: Any, body: bytes, queue: str, key: bytes) -> Properties:
+def sign_again(properties: Any, body: bytes, *, queue: str, key: bytes) -> Properties:
     """Return the properties with which a dead letter goes back to its queue: signed again, as if it had never failed.
 
     Where it was first published is told again, so that its event is what it was.

@@ -80,7 +80,7 @@ def test_names_that_yaml_takes_for_numbers_are_texts() -> None:
 
 
 def test_devices_reach_the_ports_that_are_open_here_alone() -> None:
-    settings = parse_model(Settings, {"tls": {"enabled": True}, "bind": {"mqtts": "0.0.0.0"}}, "stack.yaml")
+    settings = parse_model(Settings, {"tls": {"enabled": True}, "bind": {"mqtts": "0.0.0.0"}}, name="stack.yaml")
     inputs = Inputs(settings, BaseImages(ImageSource.DEBIAN, Archive("trixie", ())), GUEST_ACCOUNTS)
     files = plan_export(inputs, make_vault(), Target("plant")).files
     cluster, _, service = yaml.safe_load_all(files["rabbitmq.yaml"])
@@ -122,7 +122,7 @@ def test_leftovers_hold_no_data_and_are_of_this_namespace() -> None:
 
 def test_a_bridge_is_left_out_and_told() -> None:
     bridge = {"name": "hq", "to": "amqps://hq.example", "secret": "hq.account", "topics": ["plant/#"]}
-    settings = parse_model(Settings, {"bridge": [bridge]}, "stack.yaml")
+    settings = parse_model(Settings, {"bridge": [bridge]}, name="stack.yaml")
     inputs = Inputs(settings, BaseImages(ImageSource.DEBIAN, Archive("trixie", ())), GUEST_ACCOUNTS)
     exported = plan_export(inputs, make_vault(), Target("plant"))
     assert any("bridge is not exported" in note for note in exported.notes)

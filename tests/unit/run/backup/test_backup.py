@@ -11,7 +11,7 @@ from stack.config.broker import Broker
 from stack.config.settings import Settings
 from stack.errors import BrokerError, ConflictError, HostError, StackError
 from stack.run.backup import backup as module
-from stack.run.backup import broker
+from stack.run.backup import broker, verification
 from stack.run.backup.archive import VARIABLE, choose_passphrase, load_passphrase, writing
 from stack.run.backup.backup import (
     BackupRequest,
@@ -45,7 +45,7 @@ def test_links_that_lead_out_and_caches_are_left_out(tmp_path: Path, capsys: pyt
 def test_files_that_people_write_are_kept(tmp_path: Path) -> None:
     write(tmp_path, "stack.yaml", "sites.yaml", "functions/a/main.py", "alerts/hot.yaml", "notes.txt")
     with (tmp_path / "backup").open("wb") as file, writing(file) as archive:
-        write_workspace(Workspace(tmp_path), Settings(), archive)
+        write_workspace(Workspace(tmp_path), Settings(), archive=archive)
     assert sorted(archive.digests) == [
         f"workspace/{name}" for name in ("alerts/hot.yaml", "functions/a/main.py", "sites.yaml", "stack.yaml")
     ]
@@ -135,9 +135,9 @@ def test_of_several_nodes_what_was_declared_is_kept_without_data(
 
 
 def test_a_trial_is_without_tls() -> None:
-    assert not module._adapt(Settings.model_validate({"tls": {"names": ["hq.example"]}})).tls.is_on
+    assert not verification._adapt(Settings.model_validate({"tls": {"names": ["hq.example"]}})).tls.is_on
 
 
 def test_a_trial_of_a_swarm_is_on_one_machine() -> None:
-    trial = module._adapt(Settings(engine="swarm", broker=Broker(nodes=5)))
+    trial = verification._adapt(Settings(engine="swarm", broker=Broker(nodes=5)))
     assert (trial.is_swarm, trial.broker.nodes, trial.is_local) == (False, 1, True)

@@ -92,8 +92,8 @@ def test_login_comes_from_a_secret(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     with pytest.raises(HostError, match="invoke secret set sites a"):
         choose(workspace)
-    write_secret(workspace, SecretRef("sites", "a"), b"t0ken\n")
-    write_secret(workspace, SecretRef("sites", "b"), b"ann:pw")
+    write_secret(workspace, SecretRef("sites", "a"), content=b"t0ken\n")
+    write_secret(workspace, SecretRef("sites", "b"), content=b"ann:pw")
     found = choose_sites(workspace, SiteChoice(("sites.yaml",)))
     assert [one.dashboard.authorization for one in found] == ["Bearer t0ken", "Basic YW5uOnB3"]
 

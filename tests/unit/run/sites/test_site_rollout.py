@@ -194,7 +194,7 @@ def test_option_for_sites_is_refused_where_none_is_named(nuclios: list[Nuclio], 
     with pytest.raises(FunctionError, match="for sites elsewhere; name them by --via or --site"):
         deploy_and_print(DeployRequest("reader", sites=request))
     with pytest.raises(FunctionError, match="for sites elsewhere"):
-        roll_back_and_print("reader", 0, request)
+        roll_back_and_print("reader", 0, sites=request)
 
 
 def test_one_odd_site_is_a_site_that_failed(nuclios: list[Nuclio], capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,7 +199,7 @@ def test_signature_is_that_of_one_queue_and_body() -> None:
 def test_dead_letter_that_is_sent_again_was_never_tried() -> None:
     dead = copy(attempts=3, message_id="m", expiration="7", headers={"mine": 21.5})
     properties = Properties().decode(b"".join(dead.properties.encode()))
-    fresh = sign_again(properties, dead.body, "q", PLAN.key)
+    fresh = sign_again(properties, dead.body, queue="q", key=PLAN.key)
     message = restore_origin(AmqpMessage("", "q", Properties().decode(b"".join(fresh.encode())), b"b"), PLAN)
     assert (message.exchange, message.routing_key, message.attempts) == ("e", "k", 0)
     assert message.properties.headers == {"mine": 21.5}
