@@ -64,6 +64,8 @@ class Crontab:
         if len(fields) == _FIELDS_WITH_SECONDS and fields[0] == "*":
             # As with Nuclio: a function would otherwise run each second, where each minute is meant.
             fields[0] = "0"
+        # Only five fields run once on a day whose clock skips their hour, or has it twice.
+        self._second = int(fields.pop(0)) if len(fields) == _FIELDS_WITH_SECONDS and _is_second(fields[0]) else 0
         self._line = " ".join(fields)
         self._zone = zone
         try:
@@ -73,8 +75,14 @@ class Crontab:
 
     def find_next(self, after: float) -> float:
         """Return the first moment after another; for ever away where there is none, such as on 30 February."""
-        found = next(CronSim(self._line, datetime.fromtimestamp(after, self._zone)), None)
-        return found.timestamp() if found else float("inf")
+        found = CronSim(self._line, datetime.fromtimestamp(after - self._second, self._zone))
+        # Where the clock has an hour twice, the first that is found in its second turn is one of its first turn.
+        moments = (moment.timestamp() + self._second for moment in found)
+        return next((moment for moment in moments if moment > after), float("inf"))
+
+
+def _is_second(field: str) -> bool:
+    return field.isascii() and field.isdigit() and int(field) in range(60)
 
 
 def read_schedule(attributes: Attributes) -> Schedule:

@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,20 @@ def test_hour_that_summer_time_leaves_out_is_not_missed() -> None:
     after = datetime(2026, 3, 28, 12, tzinfo=ROME)
     found = find_next(after, schedule="30 2 * * *", timezone="Europe/Rome")
     assert found.isoformat() == "2026-03-29T03:00:00+02:00"
+
+
+@pytest.mark.parametrize(("line", "second"), [("0 30 2 * * *", "00"), ("15 30 2 * * *", "15")])
+def test_line_with_seconds_runs_once_on_days_of_23_and_25_hours(line: str, second: str) -> None:
+    spring, autumn = datetime(2026, 3, 28, 12, tzinfo=ROME), datetime(2026, 10, 24, 12, tzinfo=ROME)
+    find = partial(find_next, schedule=line, timezone="Europe/Rome")
+    assert find(spring).isoformat() == f"2026-03-29T03:00:{second}+02:00"
+    assert find(find(autumn)).isoformat() == f"2026-10-26T02:30:{second}+01:00"
+
+
+def test_start_in_the_second_turn_of_an_hour_finds_nothing_of_its_first_turn() -> None:
+    after = datetime(2026, 10, 25, 2, 10, tzinfo=ROME, fold=1)
+    found = find_next(after, schedule="30 2 * * *", timezone="Europe/Rome")
+    assert found.isoformat() == "2026-10-26T02:30:00+01:00"
 
 
 @pytest.mark.parametrize("attributes", [{"interval": "1500ms"}, {"schedule": "@every 1.5s"}])
