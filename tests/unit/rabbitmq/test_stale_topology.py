@@ -40,7 +40,7 @@ class Table:
                 self.bindings.remove(Binding(queue, exchange, key))
             case ["DELETE", "api", "queues", "/", queue, "if-empty=true&if-unused=true"]:
                 if self.queues.get(queue) or queue in self.quorum:
-                    raise RefusedError("no", 400)
+                    raise RefusedError("no", 400 if queue.isascii() else 500)
                 self.queues.pop(queue, None)
             case ["DELETE", "api", "queues", "/", queue]:
                 self.queues.pop(queue, None)
@@ -80,6 +80,13 @@ def test_quorum_queues_go_too_which_know_no_condition(stack: Stack, table: Table
     table.quorum = {"q", "q.dead", "q.retry.1000ms"}
     clear(stack, {BINDING}, {"q"})
     assert table.queues == {"other": 3, "q.dead": 1}
+
+
+def test_a_quorum_queue_whose_name_is_not_of_ascii_goes_too(stack: Stack, table: Table) -> None:
+    table.queues |= {"Küche": 0}
+    table.quorum = {"Küche"}
+    clear(stack, (), {"Küche"})
+    assert "Küche" not in table.queues
 
 
 @pytest.mark.parametrize(
