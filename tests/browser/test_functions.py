@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from tests.browser.visit import Visit
 from tests.docker.workspace import Workspace, fetch
@@ -124,6 +124,21 @@ def test_what_others_write_is_not_lost(visit: Visit, write: Callable[..., Path])
     dialog.get_by_role("button", name="Save mine over it").click()
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
     assert "mine" in (folder / "main.py").read_text()
+
+
+def test_what_is_written_while_a_file_is_read_again_stays(visit: Visit, write: Callable[..., Path]) -> None:
+    folder = write("readagain", _CODE)
+    page = visit.open("/functions/readagain/code")
+    expect(page.locator(".cm-content")).to_contain_text("one")
+    held: list[Route] = []
+    page.route("**/file?path=main.py", lambda route: held.append(route))
+    (folder / "main.py").write_text(_CODE.replace("one", "theirs"))
+    with page.expect_request("**/file?path=main.py"):
+        page.evaluate("dispatchEvent(new Event('focus'))")
+    _write(page, _CODE.replace("one", "mine"))
+    held[0].continue_()
+    expect(page.locator("[data-toasts]")).to_contain_text("main.py was changed by somebody else")
+    expect(page.locator(".cm-content")).to_contain_text("mine")
 
 
 def test_a_mistake_is_shown_where_it_is(visit: Visit, write: Callable[..., Path]) -> None:

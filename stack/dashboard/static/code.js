@@ -106,8 +106,10 @@ async function sync() {
   for (const [path, file] of [...opened]) {
     const row = rowOf(path);
     if (row?.dataset.digest === file.digest) continue;
+    // Somebody may write here while it is being read.
+    const fresh = row && !isChanged(path) && (await read(path));
     if (row && isChanged(path)) toast(`${path} was changed by somebody else; saving will show both.`, "warn");
-    else if (row) replace(path, await read(path));
+    else if (row) replace(path, fresh);
     else if (!isChanged(path)) forget(path);
   }
   if (!rowOf(current) && !opened.has(current)) await open(rows()[0]?.dataset.path);
