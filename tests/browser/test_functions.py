@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Dialog, Page, Route, expect
 
 from tests.browser.visit import Visit
-from tests.docker.workspace import Workspace, fetch
+from tests.docker.workspace import Workspace, fetch, wait_until
 
 _NAME, _PROJECT = "tutorialwalk", "tutorial"
 _CODE = 'def handler(context, event):\n    return "one"\n'
@@ -139,6 +139,21 @@ def test_what_is_written_while_a_file_is_read_again_stays(visit: Visit, write: C
     held[0].continue_()
     expect(page.locator("[data-toasts]")).to_contain_text("main.py was changed by somebody else")
     expect(page.locator(".cm-content")).to_contain_text("mine")
+
+
+def test_saving_twice_at_once_is_no_conflict(visit: Visit, write: Callable[..., Path]) -> None:
+    folder = write("savedtwice", _CODE)
+    page = visit.open("/functions/savedtwice/code")
+    _write(page, _CODE.replace("one", "two"))
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 500, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.emulateNetworkConditions", slow)
+    page.keyboard.press("Control+s")
+    page.keyboard.insert_text("# More\n")
+    page.keyboard.press("Control+s")
+    wait_until(lambda: "# More" in (folder / "main.py").read_text(), what="both saved")
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_a_mistake_is_shown_where_it_is(visit: Visit, write: Callable[..., Path]) -> None:

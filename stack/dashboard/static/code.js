@@ -145,8 +145,14 @@ async function check(path) {
 
 // --- Saving ---------------------------------------------------------------------------------------------------------
 
+// What is being saved, which the next time waits for: else its file would be another than the one that was read.
+let saving = Promise.resolve();
+
 /** Save every file that was changed; returns whether all are. */
-async function saveAll() {
+const saveAll = () => (saving = saving.then(saveChanged, saveChanged));
+
+async function saveChanged() {
+  if (document.getElementById("conflict").open) return false;
   for (const path of changed()) if (!(await save(path))) return false;
   return true;
 }
@@ -179,7 +185,7 @@ async function settle(path, mine) {
   dialog.querySelector("[data-keep-mine]").onclick = () => {
     opened.get(path).digest = theirs.digest;
     dialog.close();
-    save(path);
+    saveAll();
   };
   dialog.showModal();
   const labels = ["In the folder", "Yours"];
