@@ -146,7 +146,8 @@ def digest_content(content: bytes) -> str:
 
 def _find_folder(workspace: Workspace, name: str) -> Path:
     folder = workspace.root / FOLDER / name
-    if not name or name.startswith(".") or "/" in name or not folder.is_dir():
+    is_plain = name and not name.startswith(".") and "/" not in name and len(name.encode()) <= _LONGEST_NAME
+    if not is_plain or not folder.is_dir():
         raise FunctionError(f"There is no folder {FOLDER}/{name}.")
     return folder
 

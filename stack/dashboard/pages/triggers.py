@@ -19,7 +19,7 @@ from stack.contract import KINDS
 from stack.dashboard.form import trigger as form
 from stack.dashboard.form.field import Sent
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import MOST_FORM_BYTES, add_toast, load_form, render_tab
+from stack.dashboard.pages.function import MOST_FORM_BYTES, add_toast, find_record, load_form, render_tab
 from stack.dashboard.services import Services, services_of
 from stack.errors import ConfigError, FunctionError, StackError
 from stack.plan.key_hint import Publisher, find_key_hints
@@ -72,6 +72,7 @@ def routes() -> list[BaseRoute]:
 
 async def show_tab(request: Request) -> Response:
     """Show the tab."""
+    await find_record(request)
     name, workspace = request.path_params["name"], services_of(request).workspace
     folder = workspace.root / FOLDER / name
     sheet = await run_in_threadpool(_open, workspace, name) if (folder / FILE).is_file() else None

@@ -53,6 +53,10 @@ def test_a_topic_that_nothing_publishes_is_told_on_the_tab(workspace: Workspace,
     assert told not in answer.body.decode()
 
 
+def test_a_name_that_no_folder_can_have_is_no_function(client: Client) -> None:
+    assert client.send("GET", f"/functions/{'x' * 300}/triggers").status == 404
+
+
 def test_triggers_are_saved_with_their_comments(workspace: Workspace, client: Client) -> None:
     write(workspace, client)
     fields = {"known": find_known(client), "view": "form", "text": _YAML.replace("\n", "\r\n"), "action": "save"}

@@ -70,7 +70,7 @@ def test_what_never_goes_into_an_image_is_named(workspace: Workspace, path: str,
         write_function_file(workspace, "echo", path, b"x")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".projects", "echo/lib", "other"])
+@pytest.mark.parametrize("name", ["", ".", "..", ".projects", "echo/lib", "other", "x" * 300])
 def test_only_functions_have_files(workspace: Workspace, name: str) -> None:
     with pytest.raises(FunctionError, match="no folder"):
         write_function_file(workspace, name, "main.py", b"x")
