@@ -54,6 +54,16 @@ def test_device_is_let_in_locked_out_and_removed(visit: Visit, workspace: Worksp
     assert not (folder / "pump-7.yaml").exists()
 
 
+def test_the_longest_name_fits_on_a_phone(visit: Visit, workspace: Workspace) -> None:
+    path = workspace.root / "devices" / f"{'w' * 63}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("description: A pump\n")
+    visit.page.set_viewport_size(PHONE)
+    visit.open(f"/devices/logins/{path.stem}")
+    visit.check_width("the device's page")
+    path.unlink()
+
+
 def _call(visit: Visit, page: Page) -> None:
     """Call the device, which is away."""
     page.get_by_role("button", name="Call pump-7").click()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Dialog, Page, Route, expect
 
-from tests.browser.visit import Visit
+from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace, fetch, wait_until
 
 _NAME, _PROJECT = "tutorialwalk", "tutorial"
@@ -154,6 +154,14 @@ def test_saving_twice_at_once_is_no_conflict(visit: Visit, write: Callable[..., 
     wait_until(lambda: "# More" in (folder / "main.py").read_text(), what="both saved")
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("tab", ["code", "triggers", "test", "dead-letters"])
+def test_the_longest_name_fits_on_a_phone(visit: Visit, write: Callable[..., Path], tab: str) -> None:
+    write("w" * 63, _CODE)
+    visit.page.set_viewport_size(PHONE)
+    visit.open(f"/functions/{'w' * 63}/{tab}")
+    visit.check_width(tab)
 
 
 def test_a_mistake_is_shown_where_it_is(visit: Visit, write: Callable[..., Path]) -> None:
