@@ -156,6 +156,18 @@ def test_saving_twice_at_once_is_no_conflict(visit: Visit, write: Callable[..., 
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_what_cannot_be_saved_for_now_stays_and_says_why(visit: Visit, write: Callable[..., Path]) -> None:
+    write("cutoff", _CODE)
+    page = visit.open("/functions/cutoff/code")
+    _write(page, _CODE.replace("one", "mine"))
+    page.route("**/file?*", lambda route: route.abort())
+    page.keyboard.press("Control+s")
+    expect(page.locator("[data-toasts]")).to_contain_text("No answer came from the dashboard.")
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
+    # What the browser says of the line that was cut.
+    visit.troubles.clear()
+
+
 @pytest.mark.parametrize("tab", ["code", "triggers", "test", "dead-letters"])
 def test_the_longest_name_fits_on_a_phone(visit: Visit, write: Callable[..., Path], tab: str) -> None:
     write("w" * 63, _CODE)

@@ -2,13 +2,17 @@
 
 // --- Requests -------------------------------------------------------------------------------------------------------
 
+const NO_ANSWER = "No answer came from the dashboard. See whether it was done, then try again.";
+
 /** Send a request to the server; returns the answer, throws an Error that says why not, with its `status`. */
 export async function send(method, address, body, signal) {
   const headers = {
     "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]').content,
     Accept: "application/json",
   };
-  const response = await fetch(address, { method, headers, body, signal, redirect: "manual" });
+  const response = await fetch(address, { method, headers, body, signal, redirect: "manual" }).catch(() => {
+    throw new Error(NO_ANSWER);
+  });
   if (response.type === "opaqueredirect") throw new Error("You are logged out. Log in in another tab, then try again.");
   if (response.ok) return response;
   throw Object.assign(new Error(explain(await response.text(), response.status)), { status: response.status });
@@ -28,9 +32,7 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
 document.addEventListener("htmx:responseError", ({ detail }) =>
   toast(explain(detail.xhr.responseText, detail.xhr.status), "error"),
 );
-document.addEventListener("htmx:sendError", () =>
-  toast("No answer came from the dashboard. See whether it was done, then try again.", "error"),
-);
+document.addEventListener("htmx:sendError", () => toast(NO_ANSWER, "error"));
 
 // --- Toasts ---------------------------------------------------------------------------------------------------------
 
