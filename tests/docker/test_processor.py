@@ -295,6 +295,8 @@ def test_messages_that_kill_are_kept_though_the_next_kills_at_once(bench: Bench)
     bench.start(maxRetries=1, workers=2, prefetchCount=20)
     deadly = [f"exit {number}" for number in range(6)]
     bench.send(*deadly, *(f"n {number}" for number in range(50)))
+    # Copies that were made twice are among those six, while others may wait for their second try.
+    wait_for(lambda: all(bench.bodies().count(body) >= 2 for body in deadly), seconds=30)
     wait_for(lambda: (bench.depth(f"{bench.queue}.dead") or 0) >= 6 and not bench.depth(), seconds=30)
     assert {bench.bodies().count(body) for body in deadly} <= {2, 3, 4}
     bench.wait_for_bodies(*(f"n {number}" for number in range(50)))
