@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace
@@ -74,7 +74,22 @@ def _call(visit: Visit, page: Page) -> None:
     dialog.get_by_role("button", name="Call", exact=True).click()
     expect(dialog.get_by_role("row").filter(has_text='{"valve": 2}')).to_contain_text("queued")
     visit.look("devices-call")
+    _close_before_an_answer(page, dialog)
+
+
+def _close_before_an_answer(page: Page, dialog: Locator) -> None:
+    """Close the dialog while the list of calls is looked at again: what comes then does not open it."""
+    path, waiting = "**/calls/list", list[Route]()
+    page.route(path, lambda route: waiting.append(route))
+    with page.expect_request(path):
+        pass
     dialog.get_by_role("button", name="Close").click()
+    with page.expect_response(path) as answer:
+        waiting[0].continue_()
+    answer.value.finished()
+    page.unroute(path)
+    page.evaluate("() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 100)))")
+    expect(dialog).to_be_hidden()
 
 
 def test_phone_becomes_a_device_and_its_slider_is_seen(visit: Visit, workspace: Workspace, chromium: Browser) -> None:

@@ -75,7 +75,13 @@ document.addEventListener("htmx:confirm", async (event) => {
   if (await confirm(question, { yes, danger })) issueRequest(true);
 });
 
-// What is put into a dialog is shown; what is sent from one that says so closes it.
+// What is put into a dialog is shown; what is sent from one that says so closes it. What a closed one asked for by
+// itself comes too late: it would open it again under the hand of who closed it.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { elt, triggeringEvent } = event.detail.requestConfig;
+  const isPressed = ["click", "submit"].includes(triggeringEvent?.type);
+  if (!isPressed && elt.closest("dialog:not([open])")) event.detail.shouldSwap = false;
+});
 document.addEventListener("htmx:afterSwap", ({ detail }) => {
   const dialog = detail.target?.closest("dialog");
   if (dialog && !dialog.open) dialog.showModal();
