@@ -343,7 +343,10 @@ def bring_up_and_print() -> None:
     _print_services(containers, find_urls(stack, containers))
     print_store(fetch_state(stack))
     _tell_login(stack)
-    console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
+    if stack.deployments:
+        console.say("Next: `invoke status` tells whether all is well, `invoke plan` what a deploy would change.")
+    else:
+        console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
 
 
 def _print_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:

@@ -90,7 +90,11 @@ class Rule:
                 return []
             (metric,) = self.values
             return [(metric, _name_field(path), number) for path, number in message.list_numbers()]
-        return [(metric, "", message.read_number(pointer)) for metric, pointer in self.values.items()]
+        numbers = [(metric, "", message.read_number(pointer)) for metric, pointer in self.values.items()]
+        found = [(metric, more, number) for metric, more, number in numbers if number is not None]
+        if not found:
+            raise NoReadingError(f"there is no number, but null: {message.show(message.body)}")
+        return found
 
 
 def _name_field(path: str) -> str:
@@ -146,13 +150,15 @@ class Message:
             return body
         return body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
-    def read_number(self, pointer: str | None) -> str:
-        """Return a number as it is written in a line.
+    def read_number(self, pointer: str | None) -> str | None:
+        """Return a number as it is written in a line; None for JSON's null, by which sensors say that they have none.
 
         Raises:
-            NoReadingError: there is none.
+            NoReadingError: there is something else.
         """
         value = self.event.body if pointer is None else self._follow(pointer)
+        if value is None:
+            return None
         number = _to_number(value)
         if number is None:
             where = "the body" if pointer is None else pointer

@@ -84,6 +84,14 @@ def test_several_metrics_of_one_body() -> None:
     assert lines == [f"temperature{{}} 1.0 {MS}\n", f"humidity{{}} 2.0 {MS}\n"]
 
 
+def test_null_is_no_reading() -> None:
+    values = {"temperature": "/t", "humidity": "/h"}
+    assert write({"t": 1, "h": None}, values=values) == [f"temperature{{}} 1.0 {MS}\n"]
+    for body, fields in ({"t": None, "h": None}, values), ({"t": None}, {"temperature": "/t"}), (None, {"t": None}):
+        with pytest.raises(NoReadingError, match="there is no number, but null: "):
+            write(body, values=fields)
+
+
 def test_labels() -> None:
     labels = {
         "sensor": {"text": "{2}"},
