@@ -20,6 +20,8 @@ class State(StrEnum):
     READY = "ready"
     WAITING = "waiting"
     """It was set up, but its source is not connected."""
+    REFUSED = "refused"
+    """It was set up, but its broker refuses what the trigger asks for, as it will until somebody changes something."""
     NOTED = "noted"
     """It goes on as it was, and the reason says what it cannot see to; none says that it can again."""
     FAILED = "failed"
@@ -90,7 +92,7 @@ class SourceReport:
 
     def __call__(self, state: State, reason: str) -> None:
         """Say that the source came to be, or ceased to be, able to hand over, and why."""
-        if state is State.WAITING:
+        if state in (State.WAITING, State.REFUSED):
             self._is_lost = self._was_ready
         elif state is State.READY:
             if self._is_lost:

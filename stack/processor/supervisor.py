@@ -226,7 +226,7 @@ class Supervisor:
         if status.state is State.BROKEN and (not worker.was_ready or self._function.reloads) and self._deadline is None:
             self._logger.error(f"{worker.spec.title}: {status.reason}")
             self._give_up()
-        elif status.state in (State.WAITING, State.NOTED) and status.reason:
+        elif status.state in (State.WAITING, State.REFUSED, State.NOTED) and status.reason:
             self._logger.warn(f"{worker.spec.title}: {status.reason}")
         if not self._was_ready and not self._find_trouble():
             self._was_ready = True

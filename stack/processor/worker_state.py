@@ -56,6 +56,8 @@ class WorkerState:
             self.was_ready = True
         if status.state in (State.READY, State.WAITING):
             self._failing_since = None
+        elif status.state is State.REFUSED and self._failing_since is None:
+            self._failing_since = now
         self._note(status, now)
 
     def on_exit(self, reason: str, now: float, *, is_attributed: bool = False) -> float:
@@ -123,7 +125,7 @@ class WorkerState:
         state, reason = self._status
         if state is State.READY:
             return ""
-        if state is State.WAITING and self.was_ready and now - self._since < _PATIENCE:
+        if state in (State.WAITING, State.REFUSED) and self.was_ready and now - self._since < _PATIENCE:
             return ""
         return f"{self.spec.title}: {reason or 'starting'}"
 

@@ -182,6 +182,7 @@ def test_what_another_declared_otherwise_is_named(bench: Bench) -> None:
     log = processor.wait_for_log("is there already")
     assert f"the exchange '{bench.exchange}' is there already, declared with durable=true" in log
     assert "set the attribute durableExchange to true, or delete the exchange" in log
+    wait_for(lambda: json.loads(processor.health().body)["failing_seconds"] > 1)
     assert b"durableExchange" in processor.health().body
     bench.channel().exchange_delete(bench.exchange)
     processor.wait_until_ready()

@@ -106,6 +106,18 @@ def test_place_that_waits_for_its_broker_is_not_failing(worker: WorkerState) -> 
     assert worker.failing_seconds(60.0) == 0.0
 
 
+def test_place_whose_broker_refuses_it_is_failing_until_it_was_ready(worker: WorkerState) -> None:
+    for now in (1.0, 3.0):
+        worker.note(Status(State.REFUSED, "another exchange"), now)
+    assert worker.failing_seconds(4.0) == pytest.approx(3.0)
+    worker.note(Status(State.WAITING, "no broker"), 5.0)
+    assert worker.failing_seconds(6.0) == 0.0
+    worker.note(Status(State.READY, ""), 7.0)
+    worker.note(Status(State.REFUSED, "another exchange"), 8.0)
+    assert worker.failing_seconds(60.0) == 0.0
+    assert worker.find_trouble(9.0) == ""
+
+
 def test_renewed_place_starts_at_once(worker: WorkerState) -> None:
     for now in range(5):
         worker.on_exit("ended", float(now))

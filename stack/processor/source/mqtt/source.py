@@ -358,7 +358,7 @@ class MqttSource:
     def _on_subscribe(self, client: Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Any) -> None:
         refused = [f"{topic}: {code}" for topic, code in zip(self._filters, codes, strict=False) if code.is_failure]
         if refused:
-            self._report(State.WAITING, f"the broker {self._name} refused the subscription {'; '.join(refused)}")
+            self._report(State.REFUSED, f"the broker {self._name} refused the subscription {'; '.join(refused)}")
         else:
             self._report(State.READY, "")
 

@@ -28,7 +28,7 @@ from stack.processor.status import State
 from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec
 
-_NOT_FOUND = 404
+_NOT_FOUND, _PRECONDITION_FAILED = 404, 406
 # Seconds: the longest delay before the next attempt to connect, unless reconnectInterval says otherwise; and between
 # looks at what the broker has still to confirm.
 _LONGEST_DELAY, _LOOK_AGAIN = 15.0, 0.01
@@ -54,7 +54,7 @@ class RabbitSource:
         self._connection: Any = None
         self._session: Session | None = None
         self._connected_at = 0.0
-        self._is_missing = self._was_lost = self._is_slow = False
+        self._is_missing = self._is_refused = self._was_lost = self._is_slow = False
         self._is_stopping = self._is_ending = self._is_waking = False
         self._why = ""
 
@@ -148,13 +148,15 @@ class RabbitSource:
         session.open(is_missing=self._is_missing, is_patient=is_patient, done=self._on_consuming)
 
     def _on_consuming(self) -> None:
-        self._is_missing = self._was_lost = self._is_slow = False
+        self._is_missing = self._is_refused = self._was_lost = self._is_slow = False
         self._context.report(State.READY, "")
 
     def _on_channel_lost(self, _channel: Any, error: Exception) -> None:
         if isinstance(error, ChannelClosedByBroker):
             self._is_missing = error.reply_code == _NOT_FOUND and not self.plan.topology.keys
-            self.take_as_it_is(find_other_type(error.reply_text))
+            other = find_other_type(error.reply_text)
+            self._is_refused = error.reply_code == _PRECONDITION_FAILED and not other
+            self.take_as_it_is(other)
             self._give_up(explain_refusal(error.reply_text))
 
     def _give_up(self, why: str) -> None:
@@ -186,7 +188,7 @@ class RabbitSource:
         if not is_missing:
             self._was_lost = True
             self._context.report(
-                State.WAITING,
+                State.REFUSED if self._is_refused and self._why else State.WAITING,
                 f"{self._why or explain_error(error, self._context.trigger.url_to_show)}; again in {delay:.1f} s",
             )
         self._loop.call_later(delay, self._connect)
