@@ -30,6 +30,22 @@ _UNFIT = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 _SECOND = "but found another document"
 _UNENDED = ("did not find expected ',' or ']'", "did not find expected ',' or '}'")
 _STRANGE = ("found character that cannot start any token", "found a tab character that violates indentation")
+_ALIAS = "a value that begins with * is an alias, and one with & names one; put quotes around it"
+_NO_KEY = "did not find expected key"
+_MEANINGS = {
+    "mapping values are not allowed in this context": (
+        'a colon makes this a key, and none can stand here; put quotes around a value that has ": " in it'
+    ),
+    _NO_KEY: "this line is indented otherwise than those it belongs to",
+    "could not find expected ':'": "here or just above is a line without a colon; each is a key and its value",
+    "found unexpected end of stream": "a quote that was opened above is not closed",
+    "did not find expected ',' or ']'": "a [ that was opened above is not closed, or a comma is missing",
+    "did not find expected ',' or '}'": "a { that was opened above is not closed, or a comma is missing",
+    "found undefined alias": _ALIAS,
+    "did not find expected alphabetic or numeric character": _ALIAS,
+    "did not find expected node content": "no value is here; one that begins with # needs quotes",
+    "block sequence entries are not allowed in this context": "the - of a list begins a line of its own",
+}
 
 
 class _Loader(yaml.CSafeLoader):
@@ -105,8 +121,10 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
         return "another document begins here; a file holds one, so take out this --- and what follows"
     if problem in _UNENDED and text[start : start + 1] == "{":
         return 'a { stands within a value; put quotes around the whole value, such as "plant/{id}/state"'
+    if problem == _NO_KEY and text[:start].rpartition("\n")[2].strip():
+        return "this does not go on the value before it; put quotes around the whole value"
     if problem not in _STRANGE:
-        return problem
+        return _MEANINGS.get(problem, problem)
     if (character := text[start : start + 1]) == "\t":
         return "a tab stands here; YAML is indented by spaces"
     return f"no value begins with {character}; put quotes around it" if character else problem

@@ -107,7 +107,10 @@ def test_of_two_http_triggers_the_default_one_goes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("block", "problem"),
     [
-        ("# a: ]", "functions/a/main.py: line 2, column 6: did not find expected node content"),
+        (
+            "# a: ]",
+            "functions/a/main.py: line 2, column 6: no value is here; one that begins with # needs quotes",
+        ),
         ("# spec: {}", "functions/a/main.py: # @nuclio.configure should be a mapping with the one key 'function.yaml'"),
         ("# function.yaml: {spec: {handlr: x}}", "functions/a/main.py: spec.handlr: is not a known key; did you mean"),
     ],

@@ -10,6 +10,8 @@ from stack.errors import ConfigError
 
 _SECOND = "another document begins here; a file holds one, so take out this --- and what follows"
 _BRACE = 'a { stands within a value; put quotes around the whole value, such as "plant/{id}/state"'
+_ALIAS = "a value that begins with * is an alias, and one with & names one; put quotes around it"
+_COLON = 'a colon makes this a key, and none can stand here; put quotes around a value that has ": " in it'
 _TAB = "a tab stands here; YAML is indented by spaces"
 
 
@@ -66,6 +68,16 @@ def test_numbers_and_texts(text: str, value: Any) -> None:
         ("---\na: 1\n---\n", f"line 3, column 1: {_SECOND}"),
         ("ä: é\nspec:\n \ta: 1", f"line 3, column 2: {_TAB}"),
         ("spec:\n  a: 1\n\tb: 2", f"line 3, column 1: {_TAB}"),
+        ("cron: * * * * *", f"line 1, column 8: {_ALIAS}"),
+        ("a: *x", f"line 1, column 4: {_ALIAS}"),
+        ("topics: [#]", "line 2, column 1: no value is here; one that begins with # needs quotes"),
+        ("a: {id}/x", "line 1, column 8: this does not go on the value before it; put quotes around the whole value"),
+        ("a:\n  b: 1\n c: 2", "line 3, column 2: this line is indented otherwise than those it belongs to"),
+        (
+            "a: b: c",
+            f"line 1, column 5: {_COLON}",
+        ),
+        ('a: "b', "line 1, column 6: a quote that was opened above is not closed"),
         ("a: @x", "line 1, column 4: no value begins with @; put quotes around it"),
         ("a: [b/{id}/c]", f"line 1, column 7: {_BRACE}"),
         ("a: {b: c/{id}/d}", f"line 1, column 10: {_BRACE}"),

@@ -34,7 +34,10 @@ def test_values_are_put_in(template: str, expected: Any) -> None:
         ("{{ .__class__.__mro__ }}", "template: {{ .__class__.__mro__ }}: there is no value '__class__'"),
         ("{{}}", "template: {{}}: only the name of a value is understood here, such as {{ .name }}"),
         ("a: {{ .name", "template: an action has no end"),
-        ("a: [{{ .name }}", "template: line 2, column 1: did not find expected ',' or ']'"),
+        (
+            "a: [{{ .name }}",
+            "template: line 2, column 1: a [ that was opened above is not closed, or a comma is missing",
+        ),
         ("- {{ .name }}", "template: should be a mapping of keys to values, not ['x']"),
     ],
 )
