@@ -107,6 +107,8 @@ def _describe_missing(name: str, module: ModuleType) -> str:
 # Files that are not the user's: the processor's, Python's, what is made at run time, and installed libraries.
 _NOT_OWN_FILES = (f"{_PROCESSOR}/", f"{Path(inspect.__file__).parent}/", "<")
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
+# What makes an event fails before the handler is called.
+_EVENT_FILE = str(_PROCESSOR / "event.py")
 # Lines that are named where it is not known which of them made a response.
 _CANDIDATES = 5
 
@@ -118,7 +120,9 @@ def format_trace(error: BaseException, handler: Handler) -> str:
     """
     try:
         trace = format_user_traceback(error)
-        return trace if _find_own_line(error.__traceback__) else f"{_find_response(handler)}{trace}"
+        if _find_own_line(error.__traceback__) or _is_of_event(error.__traceback__):
+            return trace
+        return f"{_find_response(handler)}{trace}"
     except BaseException:
         return f"{type(error).__name__}: {NO_TEXT}"
 
@@ -133,6 +137,10 @@ def _find_own_line(frames: TracebackType | None) -> str:
     """Return the innermost line of a traceback that is in a file of the user's; nothing if there is none."""
     own = [frame for frame in traceback.extract_tb(frames) if _is_the_users(frame.filename)]
     return f'File "{own[-1].filename}", line {own[-1].lineno}, in {own[-1].name}' if own else ""
+
+
+def _is_of_event(frames: TracebackType | None) -> bool:
+    return any(frame.filename == _EVENT_FILE for frame in traceback.extract_tb(frames))
 
 
 def _is_the_users(file: str) -> bool:

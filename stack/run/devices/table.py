@@ -160,7 +160,7 @@ def _read_rows(table: Table) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
 def _find_delimiter(text: str) -> str:
     """Return what is between columns: spreadsheets write semicolons where numbers have commas in them."""
     first = text.partition("\n")[0]
-    return next((one for one in ",;\t" if one in first), ",")
+    return max(",;\t", key=first.count)
 
 
 def _read_text(file: Path) -> str:

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from nuclio_sdk import Event
 
 from stack.processor.delivery import Failure
+from stack.processor.event import open_envelope
 from stack.processor.failure import describe_answer
 from stack.processor.response import Response
 from stack.processor.runtime.python import describe_origin, format_trace
@@ -73,6 +75,15 @@ def test_lines_that_may_have_made_a_response_are_named() -> None:
     text = format_trace(ValueError("no status"), make_pair)
     assert text.startswith("The response was made at one of\n  File ")
     assert text.endswith("ValueError: no status")
+
+
+def test_no_line_is_named_where_the_event_could_not_be_made() -> None:
+    event = Event(content_type="application/cloudevents+json")
+    with pytest.raises(ValueError) as caught:
+        open_envelope(event, b"[]")
+    assert caught.tb and caught.tb.tb_next
+    error = caught.value.with_traceback(caught.tb.tb_next)
+    assert format_trace(error, make_pair) == "ValueError: the body should be a CloudEvent, a JSON object"
 
 
 @pytest.mark.parametrize(
