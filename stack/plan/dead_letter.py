@@ -58,9 +58,14 @@ class Letter:
         headers = {to_text(name): present(self.headers[name]) for name in self._lasting}
         return {name: value for name, value in headers.items() if not name.startswith("x-nuclio-")}
 
+    @property
+    def function(self) -> str:
+        """Return the function that failed."""
+        return self._text_of(FUNCTION)
+
     def matches(self, text: str) -> bool:
         """Return whether the body, the error, the routing key or the function holds a text, whatever its case."""
-        fields = (self.text, *(self._text_of(name) for name in (ERROR, ROUTING_KEY, FUNCTION)))
+        fields = (self.text, self.function, *(self._text_of(name) for name in (ERROR, ROUTING_KEY)))
         return any(text.lower() in field.lower() for field in fields)
 
     def describe(self) -> dict[str, Any]:
@@ -68,7 +73,7 @@ class Letter:
         return {
             "number": self.number,
             "queue": self.queue,
-            "function": self._text_of(FUNCTION),
+            "function": self.function,
             "error": self._text_of(ERROR),
             "traceback": self._text_of(TRACEBACK),
             "attempts": present(self.headers.get(ATTEMPTS, 0)),

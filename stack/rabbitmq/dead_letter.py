@@ -5,7 +5,7 @@ elsewhere; whatever interrupts this, what was not taken off stays. Who reads has
 so one at a time does anything with them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
@@ -48,7 +48,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Listing:
-    """The chosen letters, and how many there are in all, chosen or not."""
+    """The chosen letters, and how many there are in their queues, chosen or not."""
 
     letters: tuple[Letter, ...]
     total: int
@@ -101,23 +101,25 @@ def list_letters(stack: Stack, choice: Choice) -> Listing:
 def replay_letters(stack: Stack, choice: Choice) -> Replay:
     """Send dead letters to the queues that they came from, as if they had never been tried.
 
-    They do not pass through the exchange again, whose other queues have had them.
+    They do not pass through the exchange again, whose other queues have had them. What is of a queue that the function
+    does not consume any more goes to the one that it does.
 
     Raises:
         FunctionError: there is no such function, or the letters are not those that were meant.
         BrokerError: RabbitMQ does not answer; what was sent is sent, and the rest stays.
     """
     missing: set[str] = set()
-    owners = {queue: service.plan.name for service in stack.inputs.services for queue in own_queues(service.plan)}
+    owners = _find_owners(stack)
 
     def send(channel: Any, letter: Letter, properties: Any) -> bool:
-        function = owners.get(letter.target) or letter.describe()["function"]
+        function = owners.get(letter.target) or letter.function
+        target = _find_target(letter, owners)
         key = function_signature_key(stack.workspace, function)
-        fresh = sign_again(properties, letter.body, queue=letter.target, key=key)
+        fresh = sign_again(properties, letter.body, queue=target, key=key)
         try:
-            channel.basic_publish("", letter.target, letter.body, fresh, mandatory=True)
+            channel.basic_publish("", target, letter.body, fresh, mandatory=True)
         except (UnroutableError, NackError):
-            missing.add(letter.target)
+            missing.add(target)
             return False
         return True
 
@@ -145,11 +147,12 @@ def _do(stack: Stack, choice: Choice, *, action: _Action) -> _Done:
         channel.confirm_delivery()
         reader = _LetterReader(channel)
         queues = _find_queues(stack, broker, name=choice.function)
+        is_meant = _choose_owner(stack, choice.function)
         try:
             if choice.through:
                 queues = _find_seen(reader, queues, through=choice.through)
             total = sum(reader.count(queue) for queue in queues)
-            return _Done(_visit(reader, queues, choice=choice, action=action), total)
+            return _Done(_visit(reader, queues, is_meant, choice=choice, action=action), total)
         finally:
             reader.give_back()
 
@@ -170,8 +173,24 @@ def _open_channel(stack: Stack) -> Iterator[tuple[Broker, Any]]:
         raise BrokerError(f"RabbitMQ was lost: {reason}. {_KEPT} Type `invoke up`, then this again.") from error
 
 
+def _find_owners(stack: Stack) -> dict[str, str]:
+    """Return the queues that functions consume, each with the name of its function."""
+    return {queue: service.plan.name for service in stack.inputs.services for queue in own_queues(service.plan)}
+
+
+def _find_target(letter: Letter, owners: Mapping[str, str]) -> str:
+    own = [queue for queue, function in owners.items() if function == letter.function]
+    return own[0] if letter.target not in owners and len(own) == 1 else letter.target
+
+
+def _choose_owner(stack: Stack, name: str) -> Callable[[Letter], bool]:
+    """Return what tells whether a letter is of a function: by its queue, or, if no one consumes that, as it says."""
+    owners = _find_owners(stack)
+    return lambda letter: name in ("", owners.get(letter.target, letter.function))
+
+
 def _find_queues(stack: Stack, broker: Broker, *, name: str) -> list[str]:
-    """Return the queues of dead letters that there are.
+    """Return the queues of dead letters that there are; of a function its own, and those that no one's are any more.
 
     Raises:
         FunctionError: there is no such function.
@@ -182,8 +201,8 @@ def _find_queues(stack: Stack, broker: Broker, *, name: str) -> list[str]:
     plans = {service.plan.name: service.plan for service in stack.inputs.services}
     if name not in plans:
         raise FunctionError(f"There is no function {name}. Functions: {', '.join(sorted(plans)) or 'none'}.")
-    own = {queue + DEAD for queue in own_queues(plans[name])}
-    return [queue for queue in found if queue in own]
+    others = {queue + DEAD for queue, owner in _find_owners(stack).items() if owner != name}
+    return [queue for queue in found if queue not in others]
 
 
 class _LetterReader:
@@ -235,10 +254,18 @@ class _LetterReader:
             sleep(_PAUSE)
 
 
-def _visit(reader: _LetterReader, queues: Sequence[str], *, choice: Choice, action: _Action) -> int:
+def _visit(
+    reader: _LetterReader,
+    queues: Sequence[str],
+    is_meant: Callable[[Letter], bool],
+    *,
+    choice: Choice,
+    action: _Action,
+) -> int:
     """Do something with each chosen letter; return how many were taken off their queues."""
     numbers = count(1)
-    held = (one for queue in queues for one in reader.take(queue, numbers, choice.through))
+    taken_in = (one for queue in queues for one in reader.take(queue, numbers, choice.through))
+    held = (one for one in taken_in if is_meant(one.letter))
     chosen = (one for one in held if choice.key in ("", one.letter.key) and one.letter.matches(choice.match))
     visited = taken = 0
     for one in islice(chosen, 1 if choice.key else choice.count or None):

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pika
@@ -39,8 +40,8 @@ class Post:
             self._channel.queue_delete(name)
             self._channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
 
-    def bury(self, *bodies: str) -> None:
-        headers = {"mine": 1, "x-nuclio-attempts": 4, "x-nuclio-function": "thermo", "x-nuclio-error": "ValueError: no"}
+    def bury(self, *bodies: str, function: str = "thermo") -> None:
+        headers = {"mine": 1, "x-nuclio-attempts": 4, "x-nuclio-function": function, "x-nuclio-error": "ValueError: no"}
         headers |= {"x-nuclio-exchange": "iot/sensors", "x-nuclio-routing-key": "temperature"}
         headers |= {"x-nuclio-first-failed": "2026-01-01T00:00:00Z", "x-nuclio-last-failed": "2026-01-02T00:00:00Z"}
         properties = pika.BasicProperties(headers=headers, message_id="m1", content_type="text/plain")
@@ -154,6 +155,17 @@ def test_letters_of_one_function_are_told_apart(workspace: Workspace, post: Post
     both = workspace.invoke("dead-letters", "--replay", "--purge", "--yes", check=False)
     assert both.returncode and "Give one of" in both.stderr
     assert post.bodies(post.dead) == ["one"]
+
+
+def test_letters_of_a_queue_that_a_function_had_go_to_the_one_that_it_has(stack: Stack, broker: Broker) -> None:
+    """As after a change of `queueName`."""
+    name = "mqttconsume"
+    with closing(Post(broker, f"nuclio-nuclio-{name}-mqtt")) as own, closing(Post(broker, "older-queue")) as older:
+        older.bury("one", function=name)
+        older.bury("two", function="another")
+        assert [letter.text for letter in list_letters(stack, Choice(name)).letters] == ["one"]
+        assert replay_letters(stack, Choice(name)).sent == 1
+        assert (own.bodies(own.queue), older.bodies(older.queue), older.bodies(older.dead)) == (["one"], [], ["two"])
 
 
 def find_keys(stack: Stack, post: Post) -> list[str]:
