@@ -243,6 +243,11 @@ class Notify(Document):
         return self.to if "to" in self.model_fields_set else tuple(self.channels)
 
     @property
+    def repeats(self) -> tuple[str, ...]:
+        """Return after how long people are told again, by each route and otherwise."""
+        return (self.repeat, *(one.repeat for one in self.routes if one.repeat))
+
+    @property
     def is_about_stack(self) -> bool:
         """Return whether the stack itself is watched."""
         return bool(self.channels and self.stack)

@@ -33,11 +33,14 @@ INTEGRATIONS = {"mail": "email", "telegram": "telegram", "webhook": "webhook", "
 # The receiver of what no one is told of; no channel has the sign.
 NO_ONE = "/no-one"
 _TITLE, _TEXT = '{{ template "tidegate.title" . }}', '{{ template "tidegate.text" . }}'
+# Seconds for which it knows whom it has told of what, as by default.
+_REMEMBERED = 120 * 3600.0
 _END_OF_DAY = "24:00"
 
 
-def alertmanager_arguments(base_images: BaseImages, dashboard: str = "") -> list[str]:
+def alertmanager_arguments(settings: Settings, base_images: BaseImages) -> list[str]:
     """Return what Alertmanager is started with."""
+    dashboard, longest = settings.dashboard_url, max(map(parse_duration, settings.notify.repeats))
     counts = base_images.is_registry or base_images.archive.codename not in _COUNT_KINDS
     return [
         # Where people look at what it has told, and not at itself.
@@ -45,6 +48,8 @@ def alertmanager_arguments(base_images: BaseImages, dashboard: str = "") -> list
         *(["--enable-feature=receiver-name-in-metrics"] if counts else []),
         f"--config.file={FOLDER}/{posixpath.basename(CONFIG)}",
         "--storage.path=/alertmanager",
+        # It tells again of what it has forgotten, which else is after 120 hours.
+        f"--data.retention={max(_REMEMBERED, longest * 2):.0f}s",
         # What was told, and silences, are on the disk so often: one that is killed tells people nothing twice.
         "--data.maintenance-interval=1s",
         "--cluster.listen-address=",

@@ -6,9 +6,17 @@ import pytest
 
 from stack.config.document import parse_model
 from stack.config.notify import Notify
-from stack.config.settings import Settings
+from stack.config.settings import ImageSource, Settings
 from stack.errors import ConfigError
-from stack.plan.notify import check_notify, describe_notify, find_integration, list_secrets, notify_digest
+from stack.plan.image import Archive, BaseImages
+from stack.plan.notify import (
+    alertmanager_arguments,
+    check_notify,
+    describe_notify,
+    find_integration,
+    list_secrets,
+    notify_digest,
+)
 from tests.unit.plan.samples import make_vault
 
 HOOK = {"webhook": {"url": "http://plant.example/x"}}
@@ -28,6 +36,16 @@ def test_without_channels_no_one_is_told() -> None:
     found = describe()
     assert found["receivers"] == [{"name": "/no-one"}]
     assert found["route"]["routes"][-1] == {"receiver": "/no-one"}
+
+
+@pytest.mark.parametrize(
+    ("notify", "hours"),
+    [({}, 120), ({"repeat": "168h"}, 336), ({"routes": [{"to": ["a"], "repeat": "100h"}, {"to": ["a"]}]}, 200)],
+)
+def test_what_was_told_is_known_until_it_is_told_again(notify: dict[str, Any], hours: int) -> None:
+    settings = parse_model(Settings, {"notify": {"channels": {"a": HOOK}, **notify}}, name="stack.yaml")
+    arguments = alertmanager_arguments(settings, BaseImages(ImageSource.REGISTRY, Archive("trixie", ())))
+    assert f"--data.retention={hours * 3600}s" in arguments
 
 
 def test_all_channels_of_a_route_are_told() -> None:
