@@ -54,7 +54,7 @@ from stack.dashboard.pages import (
     test,
     triggers,
 )
-from stack.dashboard.security.auth import Authenticator, LoginGuard
+from stack.dashboard.security.auth import PATH, Authenticator, LoginGuard
 from stack.dashboard.security.headers import Cors, HostGuard, Policy, find_proxies, machine_names
 from stack.dashboard.security.session import CsrfGuard, SessionCookies, Sessions
 from stack.dashboard.services import Services
@@ -140,7 +140,7 @@ def make_app(services: Services) -> Starlette:
                 seconds=seconds,
             ),
             Middleware(LoginGuard, authenticator=authenticator, sessions=sessions),
-            Middleware(CsrfGuard),
+            Middleware(CsrfGuard, login=PATH),
             Middleware(SlashStripper),
         ],
         exception_handlers=handlers(),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from stack.state.access import USER, make_access
 from stack.state.workspace import Workspace as StackWorkspace
@@ -67,16 +67,42 @@ def test_login_lets_in_who_knows_the_password_and_out_again(guarded: tuple[Visit
 
 def test_page_that_is_open_says_that_its_login_is_over(guarded: tuple[Visit, str]) -> None:
     visit, password = guarded
-    page = visit.open("/demo")
-    page.get_by_label("User").fill(USER)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.locator("html[data-live=on]")).to_be_attached()
+    page = visit.open("/demo?shown=1")
+    _log_in(page, password)
     page.context.clear_cookies()
     # As a page that comes back from the Back button does.
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     expect(page.get_by_text("You are logged out")).to_be_visible()
     page.get_by_role("link", name="Log in again").click()
-    expect(page.get_by_label("Password")).to_be_visible()
+    _log_in(page, password)
+    expect(page).to_have_url(f"{visit.address}/demo?shown=1")
     # The stream that was refused.
     visit.troubles.clear()
+
+
+def test_what_was_typed_is_sent_after_a_login_in_another_tab(guarded: tuple[Visit, str]) -> None:
+    visit, password = guarded
+    page = visit.open("/functions/new")
+    _log_in(page, password)
+    page.get_by_label("Name").fill("typedbefore")
+    page.context.clear_cookies()
+    make, toasts = page.get_by_role("button", name="Make it"), page.locator("[data-toasts]")
+    make.click()
+    expect(toasts).to_contain_text("You are logged out. Log in in another tab, then try again.")
+    other = page.context.new_page()
+    other.goto(visit.address)
+    _log_in(other, password)
+    make.click()
+    expect(toasts).to_contain_text("Do it once more")
+    expect(page.get_by_label("Name")).to_have_value("typedbefore")
+    make.click()
+    expect(page).to_have_url(re.compile("/functions/typedbefore/code"))
+    # The stream that was refused.
+    visit.troubles.clear()
+
+
+def _log_in(page: Page, password: str) -> None:
+    page.get_by_label("User").fill(USER)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("html[data-live=on]")).to_be_attached()

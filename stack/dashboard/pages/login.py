@@ -17,8 +17,10 @@ from stack.dashboard.security.auth import (
     is_login_needed,
     user_of,
 )
+from stack.dashboard.security.session import OLD
 
 _WRONG = "User or password is wrong. `invoke credentials` makes a new password."
+_TOO_OLD = "This page was open for too long. Log in once more."
 _TOO_MANY = "Too many wrong passwords; try again in a minute."
 
 
@@ -35,7 +37,8 @@ async def show_login(request: Request) -> Response:
     """Show the login, but to who needs none."""
     if user_of(request) or not is_login_needed(request):
         return RedirectResponse(_find_next(request), 303)
-    return render(request, "login.html", problem="", next=_find_next(request))
+    problem = _TOO_OLD if OLD in request.query_params else ""
+    return render(request, "login.html", problem=problem, next=_find_next(request))
 
 
 async def log_in(request: Request) -> Response:

@@ -16,7 +16,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stack.dashboard.security.headers import count_as, is_api, refuse
@@ -181,6 +181,7 @@ PATH = "/login"
 _OPEN = (PATH, "/healthz", "/phone")
 _OPEN_FOLDERS = ("/static/", "/phone/")
 _GENERATION, _NAME = "generation", "name"
+_LOGGED_OUT = "You are logged out. Log in in another tab, then try again."
 
 
 def user_of(request: HTTPConnection) -> str:
@@ -288,6 +289,7 @@ async def _ask(scope: Scope, receive: Receive, send: Send) -> None:
     target = f"{PATH}?next={quote(scope['path'] + (f'?{query}' if query else ''), safe='')}"
     given = Headers(scope=scope)
     if given.get("hx-request") or "text/event-stream" in given.get("accept", ""):
-        await Response(status_code=401, headers={"HX-Redirect": PATH})(scope, receive, send)
+        # The page stays as it is: with what was typed there, the same can be sent again.
+        await refuse(scope, receive, send, status=401, message=_LOGGED_OUT)
     else:
         await RedirectResponse(target, 303)(scope, receive, send)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stack.dashboard.security.headers import WELCOME, refuse
@@ -96,6 +97,12 @@ class SessionCookies:
 
 
 FIELD, HEADER = "csrf_token", "x-csrf-token"
+# Of the query of a login that is asked again.
+OLD = "old"
+_REFUSED = (
+    "This page is older than its login, or another site sent this. "
+    "Do it once more; if it is refused again, load the page again."
+)
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # What browsers send with a change, and programs do not.
@@ -114,10 +121,14 @@ def give_token(request: HTTPConnection) -> str:
 
 
 class CsrfGuard:
-    """Refuses changes that another site may have sent."""
+    """Refuses changes that another site may have sent; of our own pages, what was sent to `login` is asked again.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A page that is older than its session is given the token of now, and keeps what was typed.
+    """
+
+    def __init__(self, app: ASGIApp, login: str) -> None:
         self._app = app
+        self._login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -131,9 +142,14 @@ class CsrfGuard:
             given, receive = _find_field(body), _replay(body, receive)
         if _matches(given, str(request.session.get("csrf", ""))):
             await self._app(scope, receive, send)
+        elif scope["path"] == self._login:
+            # It was open for long, or another tab has logged in meanwhile.
+            query = scope["query_string"].decode("latin-1")
+            await RedirectResponse(f"{self._login}?{query}&{OLD}", 303)(scope, receive, send)
         else:
-            message = "This page is too old, or another site sent this; load the page again, then do it once more."
-            await refuse(scope, receive, send, status=403, message=message)
+            # A page of another site can neither send the header nor read the answer.
+            fresh = {HEADER: give_token(request)} if HEADER in request.headers else None
+            await refuse(scope, receive, send, status=403, message=_REFUSED, headers=fresh)
 
 
 def _is_of_program(scope: Scope) -> bool:

@@ -4,17 +4,23 @@
 
 const NO_ANSWER = "No answer came from the dashboard. See whether it was done, then try again.";
 
+const TOKEN = "X-CSRF-Token";
+const token = document.querySelector('meta[name="csrf-token"]');
+
+/** Take over the token that an answer brings: after a login in another tab that of the page holds no more. */
+function renew(fresh) {
+  if (fresh) token.content = fresh;
+}
+
 /** Send a request to the server; returns the answer, throws an Error that says why not, with its `status`. */
 export async function send(method, address, body, signal) {
-  const headers = {
-    "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]').content,
-    Accept: "application/json",
-  };
+  const headers = { [TOKEN]: token.content, Accept: "application/json" };
   const response = await fetch(address, { method, headers, body, signal, redirect: "manual" }).catch(() => {
     throw new Error(NO_ANSWER);
   });
   if (response.type === "opaqueredirect") throw new Error("You are logged out. Log in in another tab, then try again.");
   if (response.ok) return response;
+  renew(response.headers.get(TOKEN));
   throw Object.assign(new Error(explain(await response.text(), response.status)), { status: response.status });
 }
 
@@ -27,11 +33,12 @@ function explain(text, status) {
 }
 
 document.addEventListener("htmx:configRequest", ({ detail }) => {
-  detail.headers["X-CSRF-Token"] = document.querySelector('meta[name="csrf-token"]').content;
+  detail.headers[TOKEN] = token.content;
 });
-document.addEventListener("htmx:responseError", ({ detail }) =>
-  toast(explain(detail.xhr.responseText, detail.xhr.status), "error"),
-);
+document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
+  renew(xhr.getResponseHeader(TOKEN));
+  toast(explain(xhr.responseText, xhr.status), "error");
+});
 document.addEventListener("htmx:sendError", () => toast(NO_ANSWER, "error"));
 
 // --- Toasts ---------------------------------------------------------------------------------------------------------

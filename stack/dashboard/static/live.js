@@ -89,7 +89,11 @@ async function tryAgain() {
   const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
   const isLoggedOut = answer?.type === "opaqueredirect";
   for (const place of document.querySelectorAll("[data-live-lost]")) place.hidden = isLoggedOut;
-  for (const place of document.querySelectorAll("[data-live-login]")) place.hidden = !isLoggedOut;
+  for (const place of document.querySelectorAll("[data-live-login]")) {
+    place.hidden = !isLoggedOut;
+    // Back to what is shown, which the address of some pages says.
+    place.querySelector("a").href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  }
 }
 
 function show(isConnected) {

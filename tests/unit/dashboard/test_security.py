@@ -130,6 +130,22 @@ def test_change_with_the_sessions_token(client: Client) -> None:
     assert client.send("POST", "/api/projects", body, **sent, X_CSRF_Token=token).status == 201
 
 
+def test_page_older_than_its_session_is_given_the_token_of_now(client: Client) -> None:
+    sent = {"Origin": client.url, "X_CSRF_Token": "of-before"}
+    body = {"metadata": {"name": "later"}, "spec": {}}
+    refused = client.send("POST", "/api/projects", body, **sent)
+    assert (refused.status, "once more" in refused.json["error"]) == (403, True)
+    cookie = refused.headers["set-cookie"].partition(";")[0]
+    sent |= {"Cookie": cookie, "X_CSRF_Token": refused.headers["x-csrf-token"]}
+    assert client.send("POST", "/api/projects", body, **sent).status == 201
+
+
+def test_form_of_another_site_is_given_neither_token_nor_session(client: Client) -> None:
+    answer = client.send("POST", "/functions/deploy", b"csrf_token=a", Content_Type=FORM, Origin="http://evil.example")
+    assert answer.status == 403
+    assert not {"x-csrf-token", "set-cookie"} & set(answer.headers)
+
+
 def test_cookies_are_closed(client: Client) -> None:
     cookie = client.send("GET", "/functions").headers["set-cookie"].lower()
     assert "httponly" in cookie
@@ -193,6 +209,27 @@ def test_login_and_its_end(guarded: Guarded) -> None:
     # Nor does a copy of the cookie let anybody in; another browser's session goes on.
     for copy in (cookie, fresh):
         assert guarded.client.send("GET", "/api/functions", Cookie=copy).status == 401
+
+
+def test_part_of_a_page_is_refused_in_words_after_the_login(guarded: Guarded) -> None:
+    """The page that asked for it stays, and what was typed there."""
+    answer = guarded.client.send("POST", "/functions/new", b"name=a", Content_Type=FORM, HX_Request="true")
+    assert (answer.status, "hx-redirect" in answer.headers) == (401, False)
+    assert answer.body.decode() == "You are logged out. Log in in another tab, then try again.\n"
+
+
+def test_login_page_that_is_too_old_is_shown_once_more(guarded: Guarded) -> None:
+    form = urlencode({"user": USER, "password": guarded.made.password, "csrf_token": "of-before"}).encode()
+    sent = {"Content_Type": FORM, "Origin": guarded.client.url}
+    answer = guarded.client.send("POST", "/login?next=%2Fdata", form, **sent)
+    assert (answer.status, answer.headers["location"]) == (303, "/login?next=%2Fdata&old")
+    page = guarded.client.send("GET", answer.headers["location"]).body.decode()
+    assert "Log in once more." in page
+    # Who has logged in in another tab meanwhile is led on.
+    _, cookie = guarded.log_in(guarded.made.password)
+    answer = guarded.client.send("POST", "/login?next=%2Fdata", form, **sent, Cookie=cookie)
+    led = guarded.client.send("GET", answer.headers["location"], Cookie=cookie)
+    assert (led.status, led.headers["location"]) == (303, "/data")
 
 
 def test_logout_ends_one_session_and_no_other(guarded: Guarded) -> None:
