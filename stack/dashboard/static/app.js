@@ -60,6 +60,9 @@ document.addEventListener("toast", ({ detail }) => toast(detail.text, detail.lev
 
 // --- Dialogs and menus ----------------------------------------------------------------------------------------------
 
+// The status of an answer that says what is wrong with a form.
+const UNPROCESSABLE = 422;
+
 /** Ask a question; resolves to whether the user goes on. */
 export function confirm(question, { yes = "Go on", danger = false } = {}) {
   const dialog = document.querySelector("[data-confirm-dialog]");
@@ -93,11 +96,15 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   const dialog = detail.target?.closest("dialog");
   if (dialog && !dialog.open) dialog.showModal();
 });
-document.addEventListener("htmx:afterRequest", ({ detail }) => {
-  const form = detail.successful && detail.elt.closest("form[data-closes]");
-  if (!form) return;
-  form.closest("dialog")?.close();
-  form.reset();
+document.addEventListener("htmx:afterRequest", ({ detail: { elt, requestConfig, successful, target, xhr } }) => {
+  // What was refused, or is asked about first, is to be sent again.
+  const isOver = successful && xhr.status !== UNPROCESSABLE && !target?.matches("dialog:has(form)");
+  if (!isOver) return;
+  // The answer may have replaced what was sent.
+  document.getElementById(requestConfig.elt.dataset.resets)?.reset();
+  const form = elt.closest("form[data-closes]");
+  form?.closest("dialog")?.close();
+  form?.reset();
 });
 
 document.addEventListener("click", ({ target }) => {
