@@ -5,6 +5,7 @@ import io
 import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -156,6 +157,14 @@ async def _read_table(form: FormData) -> Table:
     return Table(file.filename, decode_table(file.filename, await file.read()))
 
 
+async def find_guest_question(request: Request, what: str, *, action: str) -> Response | None:
+    """Return the question whether the account that everybody knows may end, if it is there and that was not said."""
+    async with request.form() as form:
+        if not services_of(request).stack().credentials.is_guest or form.get("ends_guest"):
+            return None
+    return await ask_about_guest(request, what, action=action)
+
+
 async def ask_about_guest(
     request: Request, what: str, *, action: str = "", includes: str = "", fields: Mapping[str, str] | None = None
 ) -> Response:
@@ -172,9 +181,12 @@ async def ask_about_guest(
 
 
 async def rotate(request: Request) -> Response:
-    """Give a device another password, and show it this once."""
-    stack = services_of(request).stack()
-    return await _show(request, await run_in_threadpool(rotate_device, stack, request.path_params["name"]))
+    """Give a device another password, and show it this once; ask before guest ends, if it is the first that has one."""
+    services, name = services_of(request), request.path_params["name"]
+    get_device(await run_in_threadpool(services.registry.read), name)
+    if question := await find_guest_question(request, f"give {name} a password", action=f"/{quote(name)}/rotate"):
+        return question
+    return await _show(request, await run_in_threadpool(rotate_device, services.stack(), name))
 
 
 async def revoke(request: Request) -> Response:

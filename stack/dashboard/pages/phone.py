@@ -4,6 +4,7 @@ Who has the link needs no login: it holds for some minutes, and once.
 """
 
 import secrets
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.page import render
-from stack.dashboard.pages.device_logins import ask_about_guest, put_in_dialog, tell_change
+from stack.dashboard.pages.device_logins import find_guest_question, put_in_dialog, tell_change
 from stack.dashboard.services import services_of
 from stack.errors import ConflictError
 from stack.run.devices.connection import find_endpoint, find_origin
@@ -37,16 +38,18 @@ async def add_phone(request: Request) -> Response:
     """Add a device for a phone, and show its link; ask before the first ends the account that everybody knows."""
     stack, name = services_of(request).stack(), f"phone-{secrets.token_hex(2)}"
     find_origin(stack)
-    async with request.form() as form:
-        if stack.credentials.is_guest and not form.get("ends_guest"):
-            return await ask_about_guest(request, "add a phone", action="/phone")
+    if question := await find_guest_question(request, "add a phone", action="/phone"):
+        return question
     await run_in_threadpool(add_device, stack, NewDevice(name))
     return tell_change(await _show_link(request, name))
 
 
 async def link(request: Request) -> Response:
-    """Show a link by which a phone becomes a device."""
-    return await _show_link(request, request.path_params["name"])
+    """Show a link by which a phone becomes a device; ask first if that is the first device, with which guest ends."""
+    name = request.path_params["name"]
+    # What cannot be had is not asked about.
+    shown = await _show_link(request, name)
+    return await find_guest_question(request, "use a phone", action=f"/{quote(name)}/link") or shown
 
 
 async def _show_link(request: Request, name: str) -> Response:
