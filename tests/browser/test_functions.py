@@ -168,6 +168,25 @@ def test_what_cannot_be_saved_for_now_stays_and_says_why(visit: Visit, write: Ca
     visit.troubles.clear()
 
 
+def test_what_is_written_while_another_file_is_deleted_stays(visit: Visit, write: Callable[..., Path]) -> None:
+    folder = write("deletedaway", _CODE)
+    (folder / "old.py").write_text("")
+    page = visit.open("/functions/deletedaway/code?file=old.py")
+    held: list[Route] = []
+    page.route("**/file?*", lambda route: held.append(route) if route.request.method == "DELETE" else route.continue_())
+    page.get_by_label("More about this file").click()
+    page.get_by_role("button", name="Delete").last.click()
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.locator("#files").get_by_role("button", name="main.py").click()
+    expect(page.get_by_role("heading", name="main.py")).to_be_visible()
+    _write(page, _CODE.replace("one", "mine"))
+    held[0].continue_()
+    expect(page.locator("#files").get_by_role("button", name="old.py")).to_have_count(0)
+    expect(page.locator(".cm-content:visible")).to_contain_text("mine")
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
+
+
 @pytest.mark.parametrize("tab", ["code", "triggers", "test", "dead-letters"])
 def test_the_longest_name_fits_on_a_phone(visit: Visit, write: Callable[..., Path], tab: str) -> None:
     write("w" * 63, _CODE)
@@ -311,7 +330,7 @@ def _import(page: Page, *, runtime: str) -> None:
 
 def _write(page: Page, text: str) -> None:
     """Write over the whole text of the editor."""
-    page.locator(".cm-content").click()
+    page.locator(".cm-content:visible").click()
     page.keyboard.press("Control+a")
     page.keyboard.press("Delete")
     page.keyboard.insert_text(text)

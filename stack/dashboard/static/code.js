@@ -208,12 +208,13 @@ root.addEventListener("click", async ({ target }) => {
 find("save").addEventListener("click", saveAll);
 document.addEventListener("open-file", ({ detail }) => open(detail.path).catch(tell));
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
-  const { elt, verb } = detail.requestConfig;
+  const { elt, verb, parameters } = detail.requestConfig;
   // What was chosen is needed again while it is asked whether files are written over.
   if (elt.id === "upload" && !detail.successful) elt.reset();
   if (detail.target !== list || !detail.successful) return;
   if (elt !== list) document.getElementById("upload").reset();
-  if (verb === "delete") forget(current);
+  // Another may have been opened meanwhile.
+  if (verb === "delete") forget(parameters.path);
   sync().catch(tell);
 });
 document.getElementById("dialog").addEventListener("close", () => document.getElementById("upload").reset());
