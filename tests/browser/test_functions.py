@@ -195,6 +195,37 @@ def test_the_longest_name_fits_on_a_phone(visit: Visit, write: Callable[..., Pat
     visit.check_width(tab)
 
 
+def test_triggers_are_written_on_after_a_save(visit: Visit, write: Callable[..., Path]) -> None:
+    config = "spec:\n  handler: main:handler\n  triggers:\n    clock: {kind: cron, attributes: {interval: 5s}}\n"
+    folder = write("writtenon", _CODE, config)
+    page = visit.open("/functions/writtenon/triggers")
+    held: list[Route] = []
+    page.route("**/triggers", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+    interval, save = page.get_by_label("Interval"), page.get_by_role("button", name="Save", exact=True)
+    interval.fill("7s")
+    with page.expect_request("**/triggers"):
+        save.click()
+    # What was typed now would be gone with the form that the answer replaces.
+    interval.focus()
+    expect(interval).not_to_be_focused()
+    held[0].continue_()
+    expect(save).to_be_focused()
+    assert "interval: 7s" in (folder / "function.yaml").read_text()
+    page.unroute_all()
+    page.get_by_role("button", name="YAML").click()
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.insert_text("# One\n")
+    page.keyboard.press("Control+s")
+    expect(page.locator(".cm-editor.cm-focused")).to_contain_text("# One")
+    expect(page.locator("[data-dirty]")).to_be_hidden()
+    expect(page.locator(".cm-content")).to_be_focused()
+    page.keyboard.insert_text("# Two\n")
+    expect(page.locator(".cm-content")).to_contain_text("# One# Two")
+    page.keyboard.press("Control+s")
+    wait_until(lambda: "# One\n# Two\n" in (folder / "function.yaml").read_text(), what="both lines saved")
+
+
 def test_a_mistake_is_shown_where_it_is(visit: Visit, write: Callable[..., Path]) -> None:
     write("mistaken", _CODE, "spec:\n  handler: main:handler\n")
     page = visit.open("/functions/mistaken/code?file=function.yaml")

@@ -107,6 +107,20 @@ document.addEventListener("htmx:afterRequest", ({ detail: { elt, requestConfig, 
   form?.reset();
 });
 
+// A form whose answer takes its place rests until then: what is typed meanwhile would be gone with it. The button that
+// was pressed has the focus again.
+const isReplaced = (sent) => sent.matches('form[hx-target="this"]');
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
+  if (isReplaced(elt)) elt.inert = true;
+});
+document.addEventListener("htmx:afterRequest", ({ detail: { requestConfig } }) => {
+  const { elt, triggeringEvent } = requestConfig;
+  if (!isReplaced(elt)) return;
+  elt.inert = false;
+  const { name, value } = triggeringEvent?.submitter ?? {};
+  if (name) document.getElementById(elt.id)?.querySelector(`[name="${name}"][value="${CSS.escape(value)}"]`)?.focus();
+});
+
 document.addEventListener("click", ({ target }) => {
   const opener = target.closest("[data-open-dialog]");
   if (opener) document.getElementById(opener.dataset.openDialog).showModal();

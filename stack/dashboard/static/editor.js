@@ -133,6 +133,11 @@ export function openEditor(
         ),
       ),
     focus: () => view.focus(),
+    place: () => view.state.selection.main.head,
+    goBack: (place) => {
+      view.dispatch({ selection: { anchor: Math.min(place, view.state.doc.length) }, scrollIntoView: true });
+      view.focus();
+    },
     goTo: (number) => {
       const line = view.state.doc.line(Math.min(Math.max(number, 1), view.state.doc.lines));
       view.dispatch({ selection: { anchor: line.from }, scrollIntoView: true });

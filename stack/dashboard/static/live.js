@@ -123,6 +123,8 @@ Object.assign(Idiomorph.defaults.callbacks, {
     return !old.matches("[data-keep=all]");
   },
   beforeAttributeUpdated: (name, element, change) => {
+    // What waits for another answer waits on.
+    if (name === "inert") return false;
     if (name === "open") return change === "update" && element.matches("[data-opens]");
     return element.dataset.keep !== name && !(TYPED.includes(name) && element.matches("input, option, textarea"));
   },

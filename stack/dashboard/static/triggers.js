@@ -7,6 +7,7 @@ const isDirty = () => form().dataset.changed === "yes" || typed;
 let typed = false;
 let editor = null;
 let asked = 0;
+let preparing = null;
 
 function noteChange() {
   typed = true;
@@ -19,6 +20,14 @@ async function save() {
   await htmx.ajax("POST", source.getAttribute("action"), { source, target: source, swap: "outerHTML", values });
   // What was refused, or did not arrive, has left the form as it was.
   return form() !== source && form().dataset.changed === "no";
+}
+
+/** Save from within the editor, which is another one then: who goes on writing is where he was. */
+async function saveInside() {
+  const place = editor.place();
+  await save();
+  await preparing;
+  editor.goBack(place);
 }
 
 /** Open the editor where there is YAML, and mark what is wrong. */
@@ -34,7 +43,7 @@ async function prepare() {
     };
     const { openEditor } = await import("./editor.js");
     host.hidden = false;
-    editor = openEditor(host, { text: area.value, language: "yaml", label: "function.yaml", onChange, onSave: save });
+    editor = openEditor(host, { text: area.value, language: "yaml", label: "function.yaml", onChange, onSave: saveInside });
   }
   if (host) editor.setProblems(JSON.parse(form().dataset.marks));
 }
@@ -43,7 +52,7 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (detail.target?.id !== "triggers") return;
   // The form itself is another by now, so htmx names the element that it was in.
   if (detail.successful && detail.requestConfig.elt.id === "triggers") typed = false;
-  prepare();
+  preparing = prepare();
 });
 document.addEventListener("input", ({ target }) => target.closest("#triggers") && noteChange());
 document.addEventListener("click", ({ target }) => {
@@ -51,4 +60,4 @@ document.addEventListener("click", ({ target }) => {
 });
 document.addEventListener("before-deploy", ({ detail }) => isDirty() && detail.push(save()));
 window.addEventListener("beforeunload", (event) => isDirty() && event.preventDefault());
-prepare();
+preparing = prepare();
