@@ -53,6 +53,24 @@ def test_lost_connection_is_told_and_comes_back(visit: Visit) -> None:
     visit.troubles.clear()
 
 
+def test_lost_connection_is_told_once_of_what_a_page_looks_at_by_itself(visit: Visit) -> None:
+    page = visit.open("/functions/amqpevent/code")
+    expect(page.locator(".cm-content")).to_be_visible()
+    toasts = page.locator("[data-toasts] > *")
+    page.route("**/files", lambda route: route.abort())
+    for _ in range(2):
+        with page.expect_event("requestfailed"):
+            page.evaluate("dispatchEvent(new Event('focus'))")
+    # What a person has pressed is told, and once.
+    page.get_by_role("button", name="New file").click()
+    page.get_by_label("Path", exact=True).fill("new.py")
+    for _ in range(2):
+        with page.expect_event("requestfailed"):
+            page.get_by_role("button", name="Make it").click()
+    expect(toasts).to_have_text(re.compile("See whether it was done"))
+    visit.troubles.clear()
+
+
 def test_page_that_does_not_exist_says_so(visit: Visit) -> None:
     page = visit.open("/nowhere")
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()

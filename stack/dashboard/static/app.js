@@ -2,7 +2,8 @@
 
 // --- Requests -------------------------------------------------------------------------------------------------------
 
-const NO_ANSWER = "No answer came from the dashboard. See whether it was done, then try again.";
+const AWAY = "No answer came from the dashboard.";
+const tellSilence = (verb) => (/^get$/i.test(verb) ? AWAY : `${AWAY} See whether it was done, then try again.`);
 
 const TOKEN = "X-CSRF-Token";
 const token = document.querySelector('meta[name="csrf-token"]');
@@ -16,7 +17,7 @@ function renew(fresh) {
 export async function send(method, address, body, signal) {
   const headers = { [TOKEN]: token.content, Accept: "application/json" };
   const response = await fetch(address, { method, headers, body, signal, redirect: "manual" }).catch(() => {
-    throw new Error(NO_ANSWER);
+    throw new Error(tellSilence(method));
   });
   if (response.type === "opaqueredirect") throw new Error("You are logged out. Log in in another tab, then try again.");
   if (response.ok) return response;
@@ -39,14 +40,21 @@ document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
   renew(xhr.getResponseHeader(TOKEN));
   toast(explain(xhr.responseText, xhr.status), "error");
 });
-document.addEventListener("htmx:sendError", () => toast(NO_ANSWER, "error"));
+// What the page looks at by itself is looked at again; that the dashboard does not answer is told at its top.
+const PRESSED = ["click", "submit", "change", "input"];
+document.addEventListener("htmx:sendError", ({ detail: { requestConfig } }) => {
+  const { triggeringEvent, verb } = requestConfig;
+  if (!triggeringEvent || PRESSED.includes(triggeringEvent.type)) toast(tellSilence(verb), "error");
+});
 
 // --- Toasts ---------------------------------------------------------------------------------------------------------
 
 const TOAST_SECONDS = { error: 12, warn: 8 };
 
-/** Say something in the corner; level is info, ok, warn or error. */
+/** Say something in the corner, once at a time; level is info, ok, warn or error. */
 export function toast(text, level = "info") {
+  const shown = [...document.querySelectorAll("[data-toasts] > *")];
+  shown.find((one) => one.querySelector("span").textContent === text)?.remove();
   const message = document.getElementById("toast").content.firstElementChild.cloneNode(true);
   message.dataset.level = level;
   message.querySelector("span").textContent = text;
