@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pika
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.visit import Visit
 from tests.docker.workspace import Workspace, fetch, wait_until
@@ -186,6 +186,25 @@ def test_figures_are_drawn_while_the_page_is_open(tabs: Visit, workspace: Worksp
     expect(page.locator("[data-total='events'] dd")).to_have_text(re.compile(r"\d"))
     tabs.check_weight()
     tabs.look("function-metrics")
+
+
+def test_what_is_pressed_twice_is_done_once(tabs: Visit) -> None:
+    page = open_tab(tabs, "logs")
+    ordered, deploy = list[str](), page.get_by_role("button", name="Deploy", exact=True)
+    page.on("request", lambda one: ordered.append(one.url) if one.method == "POST" else None)
+    # The answer to the first press has come by the second.
+    deploy.dblclick(delay=150)
+    heading = page.get_by_label("Deploy", exact=True).get_by_role("heading")
+    expect(heading).to_have_text(re.compile("Revision . is ready"), timeout=60_000)
+    assert len(ordered) == 1
+    # And here it has not.
+    held = list[Route]()
+    page.route("**/deploy", lambda route: held.append(route))
+    for _ in range(2):
+        deploy.press("Enter")
+    held[0].fulfill(status=204)
+    page.wait_for_timeout(500)
+    assert len(ordered) == 2
 
 
 def test_dead_letters_are_looked_at_sent_again_and_discarded(tabs: Visit, workspace: Workspace) -> None:

@@ -85,6 +85,21 @@ export function confirm(question, { yes = "Go on", danger = false } = {}) {
   });
 }
 
+// What a button does is not done once more by a double click, or by a second press while it is under way; and what a
+// closed dialog shows is not looked at again.
+const underWay = new WeakSet();
+const isPressed = (event) => ["click", "submit"].includes(event?.type);
+document.addEventListener("htmx:beforeSend", ({ detail }) => underWay.add(detail.requestConfig.elt));
+document.addEventListener("htmx:afterRequest", ({ detail }) => underWay.delete(detail.requestConfig.elt));
+document.addEventListener("htmx:confirm", (event) => {
+  const { elt, triggeringEvent } = event.detail;
+  const isAgain = triggeringEvent?.detail > 1 || underWay.has(elt);
+  const isVain = isPressed(triggeringEvent) ? isAgain : elt.closest("dialog:not([open])");
+  if (!isVain) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+});
+
 document.addEventListener("htmx:confirm", async (event) => {
   const { question, elt, issueRequest } = event.detail;
   if (!question) return;
@@ -97,8 +112,7 @@ document.addEventListener("htmx:confirm", async (event) => {
 // itself comes too late: it would open it again under the hand of who closed it.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { elt, triggeringEvent } = event.detail.requestConfig;
-  const isPressed = ["click", "submit"].includes(triggeringEvent?.type);
-  if (!isPressed && elt.closest("dialog:not([open])")) event.detail.shouldSwap = false;
+  if (!isPressed(triggeringEvent) && elt.closest("dialog:not([open])")) event.detail.shouldSwap = false;
 });
 document.addEventListener("htmx:afterSwap", ({ detail }) => {
   const dialog = detail.target?.closest("dialog");
