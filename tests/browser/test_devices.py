@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 from stack.state.credentials import load_credentials
 from stack.state.workspace import Workspace as StackWorkspace
@@ -80,6 +80,10 @@ def _call(visit: Visit, page: Page) -> None:
     expect(dialog.get_by_role("row").filter(has_text='{"valve": 2}')).to_contain_text("queued")
     visit.look("devices-call")
     _close_before_an_answer(page, dialog)
+    page.get_by_role("button", name="Call pump-7").click()
+    _look_again_after_a_failure(page, dialog)
+    # The answer that did not come.
+    visit.troubles.clear()
 
 
 def _add_the_first(page: Page) -> None:
@@ -119,6 +123,20 @@ def _close_before_an_answer(page: Page, dialog: Locator) -> None:
     page.unroute(path)
     page.evaluate("() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 100)))")
     expect(dialog).to_be_hidden()
+
+
+def _look_again_after_a_failure(page: Page, dialog: Locator) -> None:
+    """See what the call has come to, also where the dashboard did not answer once; and no more when it is closed."""
+    path, asked = "**/calls/list", list[Request]()
+    page.route(path, lambda route: route.abort(), times=1)
+    with page.expect_event("requestfailed"):
+        pass
+    with page.expect_response(path):
+        pass
+    dialog.get_by_role("button", name="Close").click()
+    page.on("request", lambda request: asked.append(request) if request.url.endswith("/calls/list") else None)
+    page.wait_for_timeout(3000)
+    assert not asked
 
 
 def test_phone_becomes_a_device_and_its_slider_is_seen(visit: Visit, workspace: Workspace, chromium: Browser) -> None:
