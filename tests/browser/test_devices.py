@@ -59,6 +59,25 @@ def test_device_is_let_in_locked_out_and_removed(visit: Visit, workspace: Worksp
     assert not (folder / "pump-7.yaml").exists()
 
 
+def test_older_answer_does_not_take_the_place_of_what_is_looked_for(visit: Visit, workspace: Workspace) -> None:
+    path = workspace.root / "devices" / "lateness.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}\n")
+    page = visit.open("/devices")
+    row = page.get_by_role("row").filter(has_text="lateness")
+    expect(row).to_be_visible()
+    held = list[Route]()
+    page.route("**/devices/logins?contains=", lambda route: held.append(route))
+    with page.expect_request("**/devices/logins?contains="):
+        page.evaluate("document.body.dispatchEvent(new Event('devices-changed'))")
+    page.get_by_role("searchbox", name="Find devices").fill("no-such-device")
+    expect(page.get_by_text("No device is called so.")).to_be_visible()
+    held[0].continue_()
+    page.wait_for_timeout(1000)
+    expect(row).to_have_count(0)
+    path.unlink()
+
+
 def test_the_longest_name_fits_on_a_phone(visit: Visit, workspace: Workspace) -> None:
     path = workspace.root / "devices" / f"{'w' * 63}.yaml"
     path.parent.mkdir(exist_ok=True)
