@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from pika import BlockingConnection, URLParameters
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.visit import Visit
 from tests.docker.workspace import Workspace
@@ -56,6 +56,20 @@ def test_queue_is_looked_into_only_after_a_warning(
     expect(dialog.get_by_text("Invoked Function amqpconsume").first).to_be_visible()
     visit.look("broker-peek")
     dialog.get_by_role("button", name="Close").click()
+    _look_into_two(page, dialog)
+
+
+def _look_into_two(page: Page, dialog: Locator) -> None:
+    """Press the button of one queue and then another's, whose answer comes first: that one is shown."""
+    held = list[Route]()
+    page.route("**/broker/peek?queue=iot/logs", lambda route: held.append(route))
+    with page.expect_request("**/broker/peek?queue=iot/logs"):
+        page.get_by_role("button", name="Look into iot/logs").click()
+    page.get_by_role("button", name="Look into iot/sensors", exact=True).click()
+    expect(dialog.get_by_text("out of iot/sensors")).to_be_visible()
+    held[0].continue_()
+    page.wait_for_timeout(500)
+    expect(dialog.get_by_text("out of iot/sensors")).to_be_visible()
 
 
 def test_devices_are_simulated_and_seen(visit: Visit) -> None:

@@ -114,6 +114,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const { elt, triggeringEvent } = event.detail.requestConfig;
   if (!isPressed(triggeringEvent) && elt.closest("dialog:not([open])")) event.detail.shouldSwap = false;
 });
+// Of two that were asked for one after the other the last is shown, whichever comes first.
+let asked = null;
+document.addEventListener("htmx:beforeSend", ({ detail: { requestConfig, target, xhr } }) => {
+  if (requestConfig.verb !== "get" || !target.matches("dialog")) return;
+  asked?.abort();
+  asked = xhr;
+});
 document.addEventListener("htmx:afterSwap", ({ detail }) => {
   const dialog = detail.target?.closest("dialog");
   if (dialog && !dialog.open) dialog.showModal();
