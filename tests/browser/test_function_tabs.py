@@ -188,6 +188,21 @@ def test_figures_are_drawn_while_the_page_is_open(tabs: Visit, workspace: Worksp
     tabs.look("function-metrics")
 
 
+def test_scaling_leaves_what_is_typed(tabs: Visit) -> None:
+    page = open_tab(tabs, "test")
+    body = page.get_by_label("Body", exact=True)
+    body.fill("typed before")
+    for replicas, said in (2, "2 containers"), (1, "1 container"):
+        page.get_by_role("button", name="Scale", exact=True).first.click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Containers").fill(str(replicas))
+        dialog.get_by_role("button", name="Scale").click()
+        expect(page.locator(".toast").last).to_contain_text(f"tabs has {said} now.", timeout=60_000)
+        expect(page.locator("#function-head")).to_contain_text(f"{replicas} of {replicas} ready")
+    expect(dialog).to_be_hidden()
+    expect(body).to_have_value("typed before")
+
+
 def test_what_is_pressed_twice_is_done_once(tabs: Visit) -> None:
     page = open_tab(tabs, "logs")
     ordered, deploy = list[str](), page.get_by_role("button", name="Deploy", exact=True)

@@ -205,10 +205,11 @@ async def ask_for_scale(request: Request) -> Response:
 
 
 async def scale_function(request: Request) -> Response:
-    """Have so many containers run."""
+    """Have so many containers run; the page stays, with what is typed there, and its head shows them."""
     record, wanted = await find_free_record(request), await read_form(request, Size)
     await finish(await services_of(request).jobs.scale(record.name, wanted.replicas, author=author_of(request)))
-    return Response(headers={"HX-Refresh": "true"})
+    containers = "1 container" if wanted.replicas == 1 else f"{wanted.replicas} containers"
+    return add_toast(Response(status_code=204), f"{record.name} has {containers} now.", level="ok")
 
 
 async def ask_to_delete(request: Request) -> Response:
