@@ -105,6 +105,20 @@ def _call(visit: Visit, page: Page) -> None:
     visit.troubles.clear()
 
 
+def _open_a_second_tab(found: Page) -> None:
+    """Go on in another tab, and then in the first again: only one is connected."""
+    other = found.context.new_page()
+    other.goto(found.url)
+    expect(other.get_by_role("status")).to_have_text("Connected as my-phone.")
+    expect(found.get_by_role("status")).to_contain_text("goes on in another tab")
+    other.wait_for_timeout(2500)
+    expect(other.get_by_role("status")).to_have_text("Connected as my-phone.")
+    found.reload()
+    expect(found.get_by_role("status")).to_have_text("Connected as my-phone.")
+    expect(other.get_by_role("status")).to_contain_text("goes on in another tab")
+    other.close()
+
+
 def _add_the_first(page: Page) -> None:
     """Be asked about the account that everybody knows, and keep it: what was typed stays, until it is sent again."""
     dialog = page.get_by_role("dialog", name="End the account guest?")
@@ -188,6 +202,7 @@ def test_phone_becomes_a_device_and_its_slider_is_seen(visit: Visit, workspace: 
     # The link is used; the phone has its login, until it is locked out.
     phone.open("/phone")
     expect(found.get_by_role("status")).to_have_text("Connected as my-phone.")
+    _open_a_second_tab(found)
     workspace.invoke("device", "revoke", "my-phone")
     expect(found.get_by_role("status")).to_have_text(re.compile("may not log in any more"), timeout=30_000)
     context.close()

@@ -6,6 +6,8 @@ const PAUSE = 500;
 const find = (name) => document.getElementById(`phone-${name}`);
 const status = find("status");
 const sentAt = {};
+// The broker lets a device in once: of two tabs each would end the other's connection again and again.
+const tabs = new BroadcastChannel(KEY);
 let device = JSON.parse(localStorage.getItem(KEY) ?? "null");
 let client;
 
@@ -34,6 +36,13 @@ find("connect").addEventListener("click", async ({ target }) => {
   connect();
 });
 
+tabs.addEventListener("message", ({ data }) => {
+  if (!client || data !== device.user) return;
+  client.end();
+  find("senders").hidden = true;
+  status.textContent = `${device.user} goes on in another tab. Load this page again to go on here.`;
+});
+
 find("forget").addEventListener("click", () => {
   localStorage.removeItem(KEY);
   client.end();
@@ -45,6 +54,7 @@ function connect() {
   find("start").hidden = true;
   for (const problem of document.querySelectorAll("[data-problem]")) problem.hidden = true;
   status.textContent = "Connecting…";
+  tabs.postMessage(device.user);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   client = mqtt.connect(`${scheme}://${location.host}/mqtt`, {
     clientId: device.user,
