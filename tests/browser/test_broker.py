@@ -39,8 +39,25 @@ def test_broker_is_shown_watched_and_published_to(
     message.locator("summary").click()
     expect(message).to_contain_text("hall")
     visit.look("broker-watch")
+    _leave_and_come_back(page, log, workspace)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("live", exact=True)).to_be_hidden()
+
+
+def _leave_and_come_back(page: Page, log: Locator, workspace: Workspace) -> None:
+    """Find what was being read as it was after the page was away for a while, each message once."""
+    page.get_by_role("button", name="Pause").click()
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(page.locator("html[data-live=on]")).to_be_attached()
+    page.wait_for_timeout(1500)
+    with closing(BlockingConnection(URLParameters(workspace.amqp_url))) as connection:
+        connection.channel().basic_publish("iot/sensors", "temperature", b"19.5")
+    page.wait_for_timeout(1500)
+    expect(log.locator("details", has_text="18.75")).to_have_count(1)
+    page.get_by_role("button", name="Pause").click()
+    expect(log.locator("details", has_text="19.5")).to_have_count(1)
+    expect(log.locator("details", has_text="18.75")).to_have_count(1)
 
 
 def test_queue_is_looked_into_only_after_a_warning(

@@ -13,6 +13,8 @@ const [form, log, state] = ["form", "log", "state"].map(find);
 let stop = null;
 let isPaused = false;
 let heldBack = [];
+// When the last message passed that was taken; none yet of what is watched.
+let newest = null;
 
 function begin(kind, subject) {
   if (!subject) return;
@@ -20,6 +22,7 @@ function begin(kind, subject) {
   form.kind.value = kind;
   form.subject.value = subject;
   log.replaceChildren();
+  newest = null;
   log.hidden = find("tools").hidden = state.hidden = false;
   pause(false);
   stop = watch(`traffic:${kind}:${subject}`, take);
@@ -42,8 +45,9 @@ function pause(wanted) {
 }
 
 function take({ whole, skipped, entries }) {
-  // After a broken connection everything that is kept comes again.
-  if (whole) log.replaceChildren();
+  // After a broken connection everything that is kept comes again; what is read stays where it is.
+  if (whole && newest !== null) entries = entries.filter(({ time }) => time > newest);
+  newest = Math.max(newest ?? 0, ...entries.map(({ time }) => time ?? 0));
   const missed = skipped ? [{ note: `${count(skipped)} more passed too fast to be shown.` }] : [];
   if (isPaused) heldBack = [...heldBack, ...missed, ...entries].slice(-KEPT);
   else add([...missed, ...entries]);
