@@ -69,6 +69,7 @@ def print_readings(request: ReadingsRequest, *, follow: bool) -> None:
         raise DataError(f"--format {request.format}: should be one of table, {', '.join(FORMATS)}.")
     if request.format == "parquet" and not request.output:
         raise DataError("--format parquet needs a file: --output readings.parquet.")
+    _refuse_labels(request)
     store = find_store(open_stack())
     if follow:
         _follow(store, request)
@@ -104,9 +105,13 @@ def manage_data(action: str, metric: str, *, labels: Mapping[str, str], yes: boo
         return
     if action != "forget" or not (metric or labels):
         raise DataError("Type `invoke data forget METRIC`, or `invoke data forget --labels sensor=oven`.")
+    # All that has not the label would go, also what the stack writes down of itself.
+    if empty := [name for name, value in labels.items() if not value]:
+        raise DataError(f"--labels {empty[0]}=: needs a value; without it, it is all that has no label {empty[0]}.")
     request = ReadingsRequest(metric, labels=labels)
     if request.is_query:
         raise DataError(f'{metric}: should be a metric, or a selector such as temperature{{sensor="oven"}}.')
+    _refuse_labels(request)
     stack = open_stack(is_lenient=True)
     store = find_store(stack)
     found, watched = store.query(_find_all(request.selector)), _find_watched(stack, store)
@@ -118,6 +123,17 @@ def manage_data(action: str, metric: str, *, labels: Mapping[str, str], yes: boo
     store.delete(request.selector)
     forget_last_seen(store, found, watched=watched)
     console.success(f"Deleted: {len(titles)} series.")
+
+
+def _refuse_labels(request: ReadingsRequest) -> None:
+    """Refuse labels that would have no effect.
+
+    Raises:
+        DataError: there are some, and what they should choose among names series itself.
+    """
+    if request.labels and request.selector == request.metric:
+        name, value = next(iter(request.labels.items()))
+        raise DataError(f"--labels goes with a metric alone; write {name}={quote(value)} into {request.metric}.")
 
 
 def _find_all(selector: str) -> str:

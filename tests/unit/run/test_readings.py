@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from stack.errors import DataError
-from stack.run.readings import ReadingsRequest, find_series, forget_last_seen, manage_data
+from stack.run.readings import ReadingsRequest, find_series, forget_last_seen, manage_data, print_readings
 from stack.victoriametrics.client import Series
 
 OVEN = {"sensor": "oven"}
@@ -47,6 +47,19 @@ def test_metric_that_stays_is_still_expected() -> None:
 def test_what_is_calculated_cannot_be_deleted() -> None:
     with pytest.raises(DataError, match="should be a metric, or a selector"):
         manage_data("forget", "sum(temperature)", labels={}, yes=True)
+
+
+def test_label_without_value_does_not_delete_all_that_lacks_it() -> None:
+    with pytest.raises(DataError, match="--labels sensor=: needs a value"):
+        manage_data("forget", "", labels={"sensor": ""}, yes=True)
+
+
+@pytest.mark.parametrize("metric", ['temperature{sensor=~".+"}', '{sensor="oven"}'])
+def test_labels_beside_a_selector_are_not_passed_over(metric: str) -> None:
+    with pytest.raises(DataError, match=r'write sensor="oven" into '):
+        manage_data("forget", metric, labels=OVEN, yes=True)
+    with pytest.raises(DataError, match=r'write sensor="oven" into '):
+        print_readings(ReadingsRequest(metric, labels=OVEN), follow=False)
 
 
 @pytest.mark.parametrize(("every", "count"), [("2h", 1), ("40m", 2), ("20m", 3), ("1m", 60)])
