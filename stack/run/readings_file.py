@@ -83,7 +83,9 @@ def _write_parquet(found: Iterable[Series], path: Path) -> int:
             size = len(series.times)
             times = [round(moment * 1000) for moment in series.times]
             own = [list(series.own_labels.items())] * size
-            writer.write_table(arrow.table([times, [series.metric] * size, own, series.values], schema=schema))
+            # The store writes whole numbers as such, of which Arrow refuses those that a float does not hold exactly.
+            values = [float(value) for value in series.values]
+            writer.write_table(arrow.table([times, [series.metric] * size, own, values], schema=schema))
             count += size
     return count
 

@@ -32,6 +32,14 @@ def test_parquet_has_a_row_for_each_reading(tmp_path: Path) -> None:
     assert rows[0]["time"] == datetime.fromtimestamp(MOMENT, UTC)
 
 
+def test_parquet_takes_whole_numbers_of_any_size(tmp_path: Path) -> None:
+    """The store exports 1e308 as an integer of 309 digits."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="`invoke test` installs it")
+    path, values = tmp_path / "readings.parquet", [10**308, 2**53 + 1, 7]
+    write_series([Series({"__name__": "a"}, [MOMENT] * 3, values)], "parquet", path=str(path))
+    assert [row["value"] for row in parquet.read_table(path).to_pylist()] == [1e308, 2.0**53, 7.0]
+
+
 def test_parquet_without_its_package_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(HostError, match=r"pip install pyarrow"):
