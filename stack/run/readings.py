@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil
+from math import ceil, isfinite
 
 from stack import console
 from stack.contract import parse_days
@@ -253,9 +253,19 @@ def _draw(values: Sequence[float]) -> str:
     width = min(_CHART_WIDTH, len(values))
     bounds = [round(at * len(values) / width) for at in range(width + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
-    low, high = min(means), max(means)
+    finite = [one for one in means if isfinite(one)] or [0.0]
+    low, high = min(finite), max(finite)
+    return "".join(_BARS[_find_bar(one, low, high=high)] for one in means)
+
+
+def _find_bar(mean: float, low: float, *, high: float) -> int:
+    """Return how high a mean stands; what a query divides by zero is as high, or as low, as a chart goes."""
     top = len(_BARS) - 1
-    return "".join(_BARS[round((one - low) / (high - low) * top) if high > low else 0] for one in means)
+    if not isfinite(mean):
+        return top if mean > 0 else 0
+    # Halves of both, whose difference is finite.
+    span = high / 2 - low / 2
+    return round((mean / 2 - low / 2) / span * top) if span > 0 else 0
 
 
 def _follow(store: Store, request: ReadingsRequest) -> None:

@@ -1,5 +1,6 @@
 """What `data forget` takes along of what alerts have written down."""
 
+import math
 import time
 from collections.abc import Mapping
 from unittest.mock import Mock
@@ -7,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from stack.errors import DataError
-from stack.run.readings import ReadingsRequest, find_series, forget_last_seen, manage_data, print_readings
+from stack.run.readings import ReadingsRequest, _draw, find_series, forget_last_seen, manage_data, print_readings
 from stack.victoriametrics.client import Series
 
 OVEN = {"sensor": "oven"}
@@ -71,3 +72,11 @@ def test_means_are_of_the_whole_time_up_to_now(every: str, count: int) -> None:
     _, start, end, step = store.query_steps.call_args.args
     assert end >= before and round((end - start) / step) + 1 == count
     assert start - step <= end - 3600
+
+
+@pytest.mark.parametrize(
+    ("values", "chart"),
+    [([1.0, 2.0, math.inf], "▁██"), ([-math.inf, 3.0], "▁▁"), ([-math.inf, math.inf], "▁█"), ([-1e308, 1e308], "▁█")],
+)
+def test_values_without_end_are_drawn(values: list[float], chart: str) -> None:
+    assert _draw(values) == chart
