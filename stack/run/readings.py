@@ -21,6 +21,8 @@ from stack.victoriametrics.state import read_state
 _BARS = "▁▂▃▄▅▆▇█"
 _CHART_WIDTH = 24
 _FOLLOW_SECONDS = 1.0
+# Seconds that a device's clock may be ahead for the recorder.
+_AHEAD = 3600.0
 # Series that a table shows, and the steps of a query that says nothing of them.
 _SHOWN, _STEPS = 50, 100
 # No readings are kept longer.
@@ -70,6 +72,8 @@ def print_readings(request: ReadingsRequest, *, follow: bool) -> None:
     if request.format == "parquet" and not request.output:
         raise DataError("--format parquet needs a file: --output readings.parquet.")
     _refuse_labels(request)
+    if follow:
+        _check_follow(request)
     store = find_store(open_stack())
     if follow:
         _follow(store, request)
@@ -123,6 +127,15 @@ def manage_data(action: str, metric: str, *, labels: Mapping[str, str], yes: boo
     store.delete(request.selector)
     forget_last_seen(store, found, watched=watched)
     console.success(f"Deleted: {len(titles)} series.")
+
+
+def _check_follow(request: ReadingsRequest) -> None:
+    """Refuse what has no effect on readings that are shown as they are stored."""
+    if request.is_query:
+        raise DataError(f"{request.metric}: is calculated and never stored; --follow needs a metric, or a selector.")
+    others = {"--every": request.every, "--output": request.output, "--format": request.format != "table"}
+    if wrong := [name for name, is_there in others.items() if is_there]:
+        raise DataError(f"--follow shows each reading as it is stored; leave out {' and '.join(wrong)}.")
 
 
 def _refuse_labels(request: ReadingsRequest) -> None:
@@ -269,15 +282,30 @@ def _find_bar(mean: float, low: float, *, high: float) -> int:
 
 
 def _follow(store: Store, request: ReadingsRequest) -> None:
-    """Print each reading as it is stored, until Ctrl-C."""
-    seen = time.time()
-    console.note("Each reading as it is stored; Ctrl-C ends it.")
+    """Print each reading as it is stored, until Ctrl-C; a store that goes is waited for."""
     last: dict[str, float] = {}
+    looked, is_there = time.time(), True
+    list(_find_new(store, request, last, since=looked))
+    console.note("Each reading as it is stored; Ctrl-C ends it.")
     while True:
-        for series in store.export(request.selector, seen - request.seconds, time.time() + 60):
-            known = last.setdefault(series.title, seen)
-            for moment, value in zip(series.times, series.values, strict=True):
-                if moment > known:
-                    last[series.title] = moment
-                    console.show(f"{write_time(moment)}  {series.title}  {value:g}")
         time.sleep(_FOLLOW_SECONDS)
+        now = time.time()
+        try:
+            for line in _find_new(store, request, last, since=looked):
+                console.show(line)
+            looked, is_there = now, True
+        except DataError as error:
+            if is_there:
+                console.warn(f"{error} What is stored then is shown here.")
+            is_there = False
+
+
+def _find_new(store: Store, request: ReadingsRequest, last: dict[str, float], *, since: float) -> Iterator[str]:
+    """Yield a line for each reading that is later than the last one of its series, whatever its device's clock says."""
+    before = dict(last)
+    for series in store.export(request.selector, since - request.seconds, time.time() + _AHEAD):
+        known = before.get(series.title, 0.0)
+        for moment, value in zip(series.times, series.values, strict=True):
+            if moment > known:
+                last[series.title] = max(moment, last.get(series.title, 0.0))
+                yield f"{write_time(moment)}  {series.title}  {value:g}"

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from unittest.mock import Mock
 
 import pytest
@@ -80,3 +80,59 @@ def test_means_are_of_the_whole_time_up_to_now(every: str, count: int) -> None:
 )
 def test_values_without_end_are_drawn(values: list[float], chart: str) -> None:
     assert _draw(values) == chart
+
+
+class RestartedStore:
+    """Answers with each of some exports in turn, and then as Ctrl-C does."""
+
+    def __init__(self, *answers: Sequence[Series] | Exception) -> None:
+        self._answers = iter(answers)
+
+    def export(self, _match: str, _start: float, _end: float) -> Iterator[Series]:
+        answer = next(self._answers, KeyboardInterrupt())
+        if isinstance(answer, BaseException):
+            raise answer
+        yield from answer
+
+
+def follow(*answers: Sequence[Series] | Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.run.readings.find_store", lambda _: RestartedStore(*answers))
+    monkeypatch.setattr("stack.run.readings.open_stack", Mock())
+    monkeypatch.setattr("stack.run.readings._FOLLOW_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        print_readings(ReadingsRequest("t"), follow=True)
+
+
+def test_follow_waits_for_a_store_that_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, away = time.time(), DataError("The store does not answer.")
+    first, second = (Series({"__name__": "t"}, [now + at], [at]) for at in (1.0, 2.0))
+    follow([], [first], away, away, [first, second], monkeypatch=monkeypatch)
+    printed = capsys.readouterr()
+    assert [line.split()[-1] for line in printed.out.splitlines()] == ["1", "2"]
+    assert printed.err.count("The store does not answer.") == 1
+
+
+def test_follow_shows_what_devices_with_other_clocks_send(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = time.time()
+    old, slow, fast = (
+        Series({"__name__": "t", "id": name}, [now + ahead], [ahead])
+        for name, ahead in (("old", -60.0), ("slow", -600.0), ("fast", 600.0))
+    )
+    follow([old], [old, slow, fast], monkeypatch=monkeypatch)
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["-600", "600"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (ReadingsRequest("avg(t)"), "is calculated and never stored"),
+        (ReadingsRequest("t", format="csv", output="t.csv"), "leave out --output and --format"),
+    ],
+)
+def test_follow_refuses_what_it_does_not_do(request_: ReadingsRequest, error: str) -> None:
+    with pytest.raises(DataError, match=error):
+        print_readings(request_, follow=True)
