@@ -5,6 +5,7 @@ The format is Prometheus' exposition format: a metric with its labels, a value, 
 
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _LONGEST_LABEL = 4096
 # Characters of a body that an error shows, and series of which what stands before the number is remembered.
 _SHOWN, _REMEMBERED = 100, 100_000
+# Seconds by which a clock is set back, and not only made slower.
+_SET_BACK = 1.0
 
 
 # What a message may hold of which every number is kept.
@@ -117,14 +120,24 @@ class Clock:
 
     def __init__(self) -> None:
         self._latest: dict[str, int] = {}
-        self.now = 0
-        """Milliseconds since 1970 at which the message arrived that is looked at."""
+        self._ahead = -math.inf
+        self._now = 0
+
+    def start(self, arrived: float) -> None:
+        """Say when the message arrived that is looked at, in seconds since 1970."""
+        self._now = int(arrived * 1000)
+        # A clock that is set back has given times that it has not reached yet. No reading follows on those: the store
+        # passes over what is of the day after tomorrow without a word.
+        ahead = time.time() - time.monotonic()
+        if ahead < self._ahead - _SET_BACK:
+            self._latest.clear()
+        self._ahead = ahead
 
     def next(self, series: str) -> int:
         """Return the time of the next reading of a series."""
         if len(self._latest) >= _REMEMBERED:
             self._latest.clear()
-        moment = max(self.now, self._latest.get(series, 0) + 1)
+        moment = max(self._now, self._latest.get(series, 0) + 1)
         self._latest[series] = moment
         return moment
 
@@ -348,7 +361,7 @@ class RuleSet:
             NoReadingError: it has not what a rule asks for.
         """
         levels, rules = self._find(event.trigger.name, event.path)
-        self._clock.now = int(arrived * 1000)
+        self._clock.start(arrived)
         message = Message(event, levels, arrived, self._clock, self._retention)
         if len(rules) == 1:
             ((rule, labels),) = rules

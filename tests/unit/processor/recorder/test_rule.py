@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -224,6 +225,18 @@ def test_readings_of_one_series_and_moment_are_apart() -> None:
     lines = [rules.write(make_event(b"1", topic), NOW)[0] for topic in ("a", "a", "b", "a")]
     assert [(line[9], int(line.split()[-1]) - MS) for line in lines] == [("a", 0), ("a", 1), ("b", 0), ("a", 2)]
     assert rules.write(make_event(b"1", "a"), NOW + 1)[0].split()[-1] == str(MS + 1000)
+
+
+def test_readings_follow_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong clock a year ahead must not leave its times behind; one that is made slower is no other clock."""
+    rules = RuleSet([Rule("topics", "amq.topic", "#", {"t": None}, {})])
+    year, times = 365 * 86400.0, []
+    for ahead, passed in ((year, 0.0), (0.0, 1.0), (-0.1, 1.0), (-0.1, 1.0)):
+        monkeypatch.setattr("time.time", lambda now=NOW + ahead + passed: now)
+        monkeypatch.setattr("time.monotonic", lambda passed=passed: passed)
+        (line,) = rules.write(make_event(b"1"), time.time())
+        times.append(int(line.split()[-1]) - MS)
+    assert times == [int(year) * 1000, 1000, 1001, 1002]
 
 
 def test_responses_to_requests_are_no_readings() -> None:
