@@ -28,7 +28,10 @@ class Trouble:
 
 # Which columns of the API are read, and of how many seconds, in one step.
 NODE_COLUMNS = "mem_alarm,mem_used,mem_limit,disk_free_alarm,disk_free,disk_free_limit"
-QUEUE_COLUMNS = "name,type,exclusive,consumers,messages,message_bytes,messages_details"
+QUEUE_COLUMNS = (
+    "name,type,exclusive,consumers,messages,message_bytes,message_bytes_ready,messages_details,"
+    "effective_policy_definition"
+)
 CONNECTION_COLUMNS = "name,state,user,user_provided_name"
 GROWTH_SECONDS = 600
 
@@ -37,6 +40,9 @@ GROWTH_SECONDS = 600
 _FEW, _SMALL = 1_000, 10_000_000
 _MEGABYTE = 1_000_000
 _STREAM = "stream"
+# The share of what a queue may hold from which on it is full: the next message may be larger than what is left; and
+# what RabbitMQ calls it that a full queue takes no more.
+_FULL, _REFUSES = 0.95, "reject-publish"
 # A connection that has not published during the alarm is only `blocking`.
 _BLOCKED = "blocked"
 
@@ -76,11 +82,38 @@ def find_growing(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
     for queue in sorted(queues, key=lambda one: str(one["name"])):
         messages, size = int(queue.get("messages") or 0), int(queue.get("message_bytes") or 0)
         is_much = messages >= _FEW or size >= _SMALL
-        if is_much and not queue.get("consumers") and _is_meant_for_consumers(queue) and _grows(queue):
+        is_alone = not queue.get("consumers") and not _is_full(queue)
+        if is_much and is_alone and _is_meant_for_consumers(queue) and _grows(queue):
             what = f"grows, and no one consumes it: {messages:,} messages, {write_megabytes(size)}."
             limit = "the oldest messages go" if EXAMPLES.search(str(queue["name"])) else "it takes no more messages"
             advice = f"Consume it, or delete it together with its bindings; at its limit {limit}."
             yield Trouble(f"queue {queue['name']}", what, advice, "warn")
+
+
+def find_full(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
+    """Yield queues that hold as much as they may, so that messages are refused, or lost.
+
+    Those of the example are to drop what functions say while no one listens.
+    """
+    for queue in sorted(queues, key=lambda one: str(one["name"])):
+        name = str(queue["name"])
+        if _is_full(queue) and _is_meant_for_consumers(queue) and not EXAMPLES.search(name):
+            held, most = (write_megabytes(size) for size in _read_fill(queue))
+            refuses = queue["effective_policy_definition"].get("overflow") == _REFUSES
+            then = "the broker refuses more" if refuses else "the oldest go as more come"
+            advice = "Have it consumed faster, or raise queue.megabytes in stack.yaml."
+            yield Trouble(f"queue {name}", f"is full: {held} of {most} wait, and {then}.", advice)
+
+
+def _is_full(queue: Mapping[str, Any]) -> bool:
+    held, most = _read_fill(queue)
+    return most > 0 and held >= most * _FULL
+
+
+def _read_fill(queue: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the bytes that wait for a consumer, which alone are limited, and how many may; 0 for as many as come."""
+    most = (queue.get("effective_policy_definition") or {}).get("max-length-bytes")
+    return int(queue.get("message_bytes_ready") or 0), int(most or 0)
 
 
 def _is_meant_for_consumers(queue: Mapping[str, Any]) -> bool:

@@ -28,6 +28,7 @@ from stack.plan.trouble import (
     Trouble,
     find_alarms,
     find_blocked,
+    find_full,
     find_growing,
 )
 from stack.rabbitmq.bridge import fetch_bridges
@@ -100,7 +101,8 @@ def survey_broker(broker: Broker, read: Callable[[], Declared]) -> BrokerSurvey:
         declared, found = fetch_beside(broker, read)
         drift, queues = find_broker_drift(broker, declared, found=found), _fetch_queues(broker)
         messages = {str(one["name"]): int(one.get("messages") or 0) for one in queues}
-        troubles = (*_fetch_alarms(broker), *find_growing(queues), *_find_copies(broker, declared.nodes, found=found))
+        full = (*find_full(queues), *find_growing(queues))
+        troubles = (*_fetch_alarms(broker), *full, *_find_copies(broker, declared.nodes, found=found))
         return BrokerSurvey(drift, troubles, messages)
     except RefusedError as error:
         return BrokerSurvey(problem=str(error), is_locked=error.code in DENIED)

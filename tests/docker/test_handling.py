@@ -25,7 +25,7 @@ def handler(context, event):
         return context.Response("text")
     return "fine"
 """
-GROWING = "handling/growing"
+GROWING, FULL = "handling/growing", "handling/full"
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
 
 
@@ -48,6 +48,7 @@ def test_failures_are_told_to_those_who_run_the_function(workspace: Workspace, a
     with staying(workspace):
         check_failures(workspace)
         check_growing_queue(workspace)
+        check_full_queue(workspace)
         wait_for_trouble(workspace, "staying", "a worker has been at one event for")
 
 
@@ -74,6 +75,23 @@ def check_growing_queue(workspace: Workspace) -> None:
     finally:
         channel.queue_delete(GROWING)
         connection.close()
+
+
+def check_full_queue(workspace: Workspace) -> None:
+    """A policy of a user's own, with a limit that is reached soon."""
+    policy = ("--priority", "9", "handling-full", f"^{FULL}$", '{"max-length-bytes":1000,"overflow":"reject-publish"}')
+    assert not workspace.execute("rabbitmq-mqtt", "rabbitmqctl", "set_policy", *policy).returncode
+    connection = pika.BlockingConnection(pika.URLParameters(workspace.amqp_url))
+    channel = connection.channel()
+    channel.queue_declare(FULL, durable=True)
+    try:
+        for _ in range(20):
+            channel.basic_publish("", FULL, b"x" * 100)
+        wait_for_trouble(workspace, f"queue {FULL}", "and the broker refuses more")
+    finally:
+        channel.queue_delete(FULL)
+        connection.close()
+        workspace.execute("rabbitmq-mqtt", "rabbitmqctl", "clear_policy", "handling-full")
 
 
 def wait_for_trouble(

@@ -1,10 +1,10 @@
-"""What is wrong with a broker that works: alarms, blocked publishers, queues that grow."""
+"""What is wrong with a broker that works: alarms, blocked publishers, queues that grow or are full."""
 
 from typing import Any
 
 import pytest
 
-from stack.plan.trouble import find_alarms, find_blocked, find_growing
+from stack.plan.trouble import find_alarms, find_blocked, find_full, find_growing
 
 
 def test_alarms_say_what_to_do() -> None:
@@ -52,3 +52,34 @@ def grow(before: int, now: int, **given: Any) -> dict[str, Any]:
 def test_a_queue_that_no_one_consumes_is_told_when_it_grows(queue: dict[str, Any], is_told: bool) -> None:
     found = [*find_growing([queue])]
     assert [one.subject for one in found] == (["queue q"] if is_told else [])
+
+
+def fill(held: int, **given: Any) -> dict[str, Any]:
+    policy = {"max-length-bytes": 1_000_000, "overflow": "reject-publish"}
+    queue = {"name": "q", "type": "quorum", "consumers": 1, "messages": 1000, "message_bytes_ready": held}
+    return {**queue, "effective_policy_definition": policy, **given}
+
+
+@pytest.mark.parametrize(
+    ("queue", "what"),
+    [
+        (fill(999_000), "is full: 1 MB of 1 MB wait, and the broker refuses more."),
+        (
+            fill(999_000, effective_policy_definition={"max-length-bytes": 1_000_000, "overflow": "drop-head"}),
+            "is full: 1 MB of 1 MB wait, and the oldest go as more come.",
+        ),
+        (fill(900_000), ""),
+        (fill(999_000, effective_policy_definition={}), ""),
+        (fill(999_000, name="q.dead"), ""),
+        (fill(999_000, name="iot/logs"), ""),
+        ({"name": "new"}, ""),
+    ],
+)
+def test_a_full_queue_is_told(queue: dict[str, Any], what: str) -> None:
+    assert [one.what for one in find_full([queue])] == ([what] if what else [])
+
+
+def test_a_full_queue_is_told_once() -> None:
+    assert not [
+        *find_growing([grow(0, 1000, message_bytes_ready=999, effective_policy_definition={"max-length-bytes": 999})])
+    ]
