@@ -11,6 +11,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from stack.contract import RETRY
 from stack.errors import BrokerError
+from stack.plan.broker import Policy
 from stack.plan.definitions import BINDING, EXCHANGE, POLICY, QUEUE, Document, as_document
 from stack.plan.drift import MOVED, MOVING
 from stack.rabbitmq.management import Broker, RefusedError
@@ -18,6 +19,8 @@ from stack.rabbitmq.transfer import CONSUMER_TAG, Rewrite, Transfer, open_transf
 
 # It applies to the exchange whatever else does, for a moment.
 _HIGHEST = 1_000_000
+# Bytes that no disk has; and that none are dropped when the limit is there again.
+_NO_LIMIT = {"max-length-bytes": 10**15, "overflow": "reject-publish"}
 _NOT_FOUND = 404
 
 
@@ -110,8 +113,7 @@ def replace_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> None:
         BrokerError: it could not be done; every message is in the queue or in the one that stands in.
     """
     stand_in = {**_STAND_IN, "vhost": queue["vhost"], "name": queue["name"] + MOVING}
-    with open_transfer(broker, rewrite) as transfer:
-        import_definitions(broker, as_document([(QUEUE, stand_in)]))
+    with open_transfer(broker, rewrite) as transfer, _unlimited(broker, queue, stand_in=stand_in):
         bindings = _bind_alike(broker, queue, stand_in=stand_in)
         if _exists(broker, queue):
             _empty(broker, transfer, queue=queue, stand_in=stand_in)
@@ -122,6 +124,24 @@ def replace_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> None:
         sleep(_SETTLING)
         transfer.move(stand_in["name"], queue["name"])
     broker.request("DELETE", QUEUE.find_path(stand_in))
+
+
+@contextmanager
+def _unlimited(broker: Broker, queue: Document, *, stand_in: Document) -> Iterator[None]:
+    """Make what stands in, and let both queues take more than a queue may hold while messages are moved.
+
+    A queue that is full, whose limit is met only roughly, has more than fits into another, while others come. What a
+    kill leaves of this is removed with what stands in.
+    """
+    pattern = f"^{re.escape(queue['name'])}({re.escape(MOVING)})?$"
+    both = list(Policy(MOVED, pattern, _HIGHEST, _NO_LIMIT).documents())
+    import_definitions(broker, as_document([(QUEUE, stand_in), *((POLICY, one) for one in both)]))
+    try:
+        yield
+    finally:
+        for one in both:
+            with suppress_missing():
+                broker.request("DELETE", POLICY.find_path(one))
 
 
 def replace_retry_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 from urllib.parse import quote
@@ -248,6 +249,47 @@ def test_a_queue_is_moved_while_messages_come(drifter: Workspace) -> None:
     assert not [name for name in broker.queues() if name.endswith(".moving")]
     wait_until(lambda: len(set(heard(drifter))) >= len(sent), seconds=60, what="the last message")
     assert set(heard(drifter)) == {f"{body} at drift/e/a.b" for body in sent}
+
+
+def fill(stack: Stack, confirmed: list[str], until: float) -> None:
+    """Publish large messages until then, and note which ones the broker has taken."""
+    with connect(stack) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        while time.monotonic() < until:
+            body, properties = f"f{len(confirmed)} {'x' * 10_000}", pika.BasicProperties(delivery_mode=2)
+            with suppress(pika.exceptions.NackError):
+                channel.basic_publish("drift/e", "a.b", body.encode(), properties, mandatory=True)
+                confirmed.append(body)
+
+
+def test_a_full_queue_is_replaced_while_messages_come(drifter: Workspace) -> None:
+    drifter.invoke("scale-function", NAME, "0")
+    drifter.configure(queue={"megabytes": 1})
+    drifter.invoke("up")
+    try:
+        stack, confirmed = open_own(drifter), list[str]()
+        broker = find_broker(stack)
+        for method, path, document in [*again(QUEUE, durable=True), ("POST", BOUND, {"routing_key": "a.*"})]:
+            broker.request(method, path, document)
+        fill(stack, confirmed, time.monotonic() + 1)
+        publisher = Thread(target=fill, args=(stack, confirmed, time.monotonic() + 5))
+        publisher.start()
+        assert mend_stack_broker(stack)
+        publisher.join()
+        assert find(stack) == set()
+        with connect(stack) as connection:
+            found = [body.decode() for _, _, body in read_all(connection.channel(), "drift/q")]
+        assert set(found) >= set(confirmed) and len(confirmed) > 150
+    finally:
+        broker.request("DELETE", f"{QUEUE}/contents")
+        drifter.configure(queue={"megabytes": 1000})
+        drifter.invoke("up")
+
+
+def read_all(channel: Any, queue: str) -> Iterator[tuple[Any, Any, bytes]]:
+    while (message := channel.basic_get(queue, auto_ack=True))[0] is not None:
+        yield message
 
 
 def test_nothing_is_told_of_a_broker_at_work(drifter: Workspace) -> None:
