@@ -306,8 +306,17 @@ def is_installed(folder: str, name: str, *, files: Collection[str]) -> bool:
 
 
 def read_files(folder: Path) -> tuple[SourceFile, ...]:
-    """List the files of a folder that go into an image."""
-    return tuple(_read_files(folder))
+    """List the files of a folder that go into an image.
+
+    Raises:
+        ConfigError: the name of one is no text, with which there is no build.
+    """
+    found = tuple(_read_files(folder))
+    shown = [one.path.encode(errors="surrogateescape").decode(errors="replace") for one in found]
+    wrong = [text for text, one in zip(shown, found, strict=True) if text != one.path]
+    if wrong:
+        raise ConfigError([f"{FOLDER}/{folder.name}: the name of {text} is no UTF-8; rename it" for text in wrong])
+    return found
 
 
 def _read_shared(

@@ -1,5 +1,6 @@
 """functions/NAME: what belongs to a function."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -112,3 +113,9 @@ def test_folder_that_goes_away_while_it_is_read_is_told(tmp_path: Path, monkeypa
     write(tmp_path, "a", {"function.yaml": "", "main.py": ""})
     monkeypatch.setattr("stack.config.source.read_files", lose)
     assert problems_of(tmp_path) == ["functions/a: main.py went away while the folder was read; try again"]
+
+
+def test_file_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    folder = write(tmp_path, "a", {"function.yaml": "", "main.py": ""})
+    (folder / os.fsdecode(b"caf\xe9.txt")).touch()
+    assert problems_of(tmp_path) == ["functions/a: the name of caf\N{REPLACEMENT CHARACTER}.txt is no UTF-8; rename it"]
