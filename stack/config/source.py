@@ -204,13 +204,18 @@ def load_function(folder: Path) -> Function:
     """Read one function: its function.yaml, and what its source says beside it.
 
     Raises:
-        ConfigError: its configuration is wrong; every problem is named with its path. Or a file went away meanwhile.
+        ConfigError: its configuration is wrong; every problem is named with its path. Or a file went away meanwhile,
+            or cannot be read.
     """
     try:
         return _load_function(folder)
     except FileNotFoundError as error:
         gone = Path(error.filename or folder).name
         problem = f"{FOLDER}/{folder.name}: {gone} went away while the folder was read; try again"
+        raise ConfigError([problem]) from error
+    except PermissionError as error:
+        path = os.path.relpath(error.filename or folder, folder.parent.parent)
+        problem = f"{path} cannot be read: {error.strerror}; let your user read it, or remove it"
         raise ConfigError([problem]) from error
 
 

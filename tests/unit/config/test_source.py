@@ -1,5 +1,6 @@
 """functions/NAME: what belongs to a function."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -119,3 +120,19 @@ def test_file_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
     folder = write(tmp_path, "a", {"function.yaml": "", "main.py": ""})
     (folder / os.fsdecode(b"caf\xe9.txt")).touch()
     assert problems_of(tmp_path) == ["functions/a: the name of caf\N{REPLACEMENT CHARACTER}.txt is no UTF-8; rename it"]
+
+
+def test_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root, who may run the tests, reads every file."""
+    folder = write(tmp_path, "a", {"function.yaml": "", "main.py": "", "data/key.pem": ""})
+    (folder / "data" / "key.pem").chmod(0)
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if not path.stat().st_mode & 0o400:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    problem = "functions/a/data/key.pem cannot be read: Permission denied; let your user read it, or remove it"
+    assert problems_of(tmp_path) == [problem]
