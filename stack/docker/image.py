@@ -13,6 +13,7 @@ from stack import console
 from stack.config.build import split_flags
 from stack.config.shared import SHARED
 from stack.config.source import FOLDER as FUNCTIONS
+from stack.config.source import read_files
 from stack.docker.base_image import make_base
 from stack.docker.build import Build, build_image, build_images
 from stack.docker.driver import Driver, end_commands
@@ -160,17 +161,39 @@ class Builder:
         self.prepare_processors([plan for plan, _ in missing])
         if missing:
             with console.working(f"Building {', '.join(plan.name for plan, _ in missing)}") as work:
-                self.make_functions(missing, spinner := _Spinner(work))
+                for name in self.make_functions(missing, spinner := _Spinner(work)):
+                    spinner.failures.append(explain_change(name))
                 if spinner.failures:
                     raise BuildError("\n".join(spinner.failures))
         return names
 
-    def make_functions(self, wanted: Sequence[tuple[FunctionPlan, str]], progress: BuildProgress) -> None:
-        """Make the images of functions, each with its name, side by side; why one could not be made is told."""
+    def make_functions(self, wanted: Sequence[tuple[FunctionPlan, str]], progress: BuildProgress) -> list[str]:
+        """Make the images of functions, each with its name, side by side; why one could not be made is told.
+
+        Return the functions whose files were changed meanwhile, which have no image then.
+        """
         for plan, _ in wanted:
             progress.tell(plan.name, "building")
         made = self._make_together([(plan, name) for plan, name in wanted if _is_plain(plan)], progress)
         build_all([partial(self._make_alone, plan, name, progress) for plan, name in wanted if name not in made])
+        return self._drop_changed([(plan, name) for plan, name in wanted if not runs_as_is(plan.function)])
+
+    def _drop_changed(self, made: Sequence[tuple[FunctionPlan, str]]) -> list[str]:
+        """Keep no image of files that were changed while it was built: its name says that it has those from before.
+
+        Once they were as before again, it would be taken for theirs.
+        """
+        changed = {name: plan.name for plan, name in made if not self._has_files(plan)}
+        here = self.engine.images(list(changed)) if changed else ()
+        for name in here:
+            Driver(self.engine).remove_images([name])
+        return [changed[name] for name in here]
+
+    def _has_files(self, plan: FunctionPlan) -> bool:
+        """Return whether the files of a function are those of its plan; others may have come."""
+        root = self.workspace.root
+        folders = {plan.function.context: plan.function.files, f"{FUNCTIONS}/{SHARED}": plan.function.shared}
+        return all(set(files) <= set(read_files(root / folder)) for folder, files in folders.items() if files)
 
     def _make_together(self, wanted: Sequence[tuple[FunctionPlan, str]], progress: BuildProgress) -> set[str]:
         """Make many images by one build, and return them; of what fails so each is to be made alone, to tell why."""
@@ -300,6 +323,11 @@ class Builder:
     def _secrets(self) -> dict[str, Path]:
         ca = find_ca(self.inputs.settings)
         return {"ca": ca} if ca else {}
+
+
+def explain_change(name: str) -> str:
+    """Return why a function has no image though it was built."""
+    return f"{FUNCTIONS}/{name} was changed while its image was built; type it again when all is written."
 
 
 def _is_plain(plan: FunctionPlan) -> bool:

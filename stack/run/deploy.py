@@ -12,7 +12,7 @@ from stack import console
 from stack.config.source import find_folder, function_folders
 from stack.docker.container import Container
 from stack.docker.gateway import Handover, open_handover
-from stack.docker.image import Builder
+from stack.docker.image import Builder, explain_change
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored
 from stack.docker.swarm.driver import open_driver
 from stack.errors import FunctionError, StackError
@@ -40,6 +40,8 @@ from stack.state.deployment import Deployment, check_namesakes, explain_rollback
 from stack.state.lock import STACK, lock, rollout_lock
 from stack.state.replicas import wake
 
+# How often a function is built whose files are changed meanwhile.
+_BUILDS = 3
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 
 
@@ -144,9 +146,12 @@ class Deploy:
         Raises:
             StackError: one or more failed.
         """
-        services = [self._service(plan, function_image(plan, self.stack.inputs)) for plan in self._load_plans()]
+        services = self._plan_services(self.progress.names)
+        if not services:
+            raise FunctionError("\n".join(self.progress.failures.values()))
         found = self._survey([*(one.image for one in services), *stack_images(self.stack.inputs)])
-        self._make_images([one for one in services if one.image not in found.images], found.images)
+        made = self._make_images([one for one in services if one.image not in found.images], found.images)
+        services = [*(one for one in services if one.image in found.images), *made]
         return self._replace([one for one in services if one.plan.name not in self.progress.failures], found)
 
     def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
@@ -166,14 +171,13 @@ class Deploy:
         self.progress.show()
         return self._replace([service], found)
 
-    def _load_plans(self) -> list[FunctionPlan]:
-        """Plan functions from their folders; what is wrong with one is told of it.
+    def _plan_services(self, names: Sequence[str]) -> list[Service]:
+        return [self._service(plan, function_image(plan, self.stack.inputs)) for plan in self._load_plans(names)]
 
-        Raises:
-            FunctionError: something is wrong with each of them.
-        """
+    def _load_plans(self, names: Sequence[str]) -> list[FunctionPlan]:
+        """Plan functions from their folders; what is wrong with one is told of it."""
         plans = list[FunctionPlan]()
-        for name in self.progress.names:
+        for name in names:
             try:
                 plan = plan_folder(self.stack, name, is_to_run=True)
                 check_function(plan, self.stack.settings)
@@ -183,8 +187,6 @@ class Deploy:
                     self.progress.logs[name].step(told)
             except StackError as error:
                 self.progress.fail(name, str(error))
-        if not plans:
-            raise FunctionError("\n".join(self.progress.failures.values()))
         warn_ignored((plan.function for plan in plans), has_nodes=self.stack.engine.is_swarm)
         for name, hints in find_hints(self.stack, plans).items():
             for hint in hints:
@@ -215,19 +217,31 @@ class Deploy:
         gateway = next((one for one in running if one.service == GATEWAY), None)
         return _Survey(has_broker and gateway is not None, self.stack.engine.images(images), gateway)
 
-    def _make_images(self, missing: Sequence[Service], here: Collection[str]) -> None:
+    def _make_images(self, missing: Sequence[Service], here: Collection[str]) -> list[Service]:
         """Make the images of functions, and those that they stand on; why one could not be made is told of it.
+
+        Of a function whose files are changed meanwhile, the newer ones are taken; return what has an image.
 
         Raises:
             BuildError: one that they stand on could not be made.
         """
         builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
         builder.prepare_stack(here)
-        builder.prepare_processors([one.plan for one in missing])
-        self.progress.show()
+        made = list[Service]()
+        for _ in range(_BUILDS):
+            builder.prepare_processors([one.plan for one in missing])
+            self.progress.show()
+            for one in missing:
+                note_attempt(self.stack.workspace, one.plan.name, image=one.image)
+            changed = builder.make_functions([(one.plan, one.image) for one in missing], self.progress)
+            made += [one for one in missing if one.plan.name not in changed]
+            if not changed:
+                return made
+            self.progress.hide()
+            missing = self._plan_services(changed)
         for one in missing:
-            note_attempt(self.stack.workspace, one.plan.name, image=one.image)
-        builder.make_functions([(one.plan, one.image) for one in missing], self.progress)
+            self.progress.fail(one.plan.name, explain_change(one.plan.name))
+        return made
 
     def _replace(self, services: Sequence[Service], found: _Survey) -> tuple[FunctionStatus, ...]:
         """Put functions whose images are there in the place of their older selves."""

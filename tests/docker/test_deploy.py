@@ -400,6 +400,23 @@ def test_two_deploys_of_one_function_take_turns(workspace: Workspace, author: Au
     assert ask(workspace, "twice") == "two"
 
 
+def test_code_that_is_changed_while_it_is_built(workspace: Workspace, author: Author) -> None:
+    """What is deployed is the newer code, and the older is not mistaken for it when it is written again."""
+    config = "spec: {build: {noCache: true, commands: [sleep 5]}}"
+    folder = author("changing", answer("one"), config)
+    process = workspace.start("deploy-function", "changing")
+    builds = workspace.rendered / "state" / "builds" / "changing"
+    wait_until(lambda: builds.exists() and any(builds.iterdir()), seconds=60, what="the build")
+    time.sleep(1)
+    (folder / "main.py").write_text(answer("two"))
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, printed
+    assert ask(workspace, "changing") == "two"
+    (folder / "main.py").write_text(answer("one"))
+    workspace.invoke("deploy-function", "changing")
+    assert ask(workspace, "changing") == "one"
+
+
 def test_deploys_of_two_functions_at_once(workspace: Workspace, author: Author) -> None:
     names = ("left", "right")
     for name in names:
