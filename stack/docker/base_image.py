@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -20,7 +20,7 @@ from stack.docker.engine import Engine
 from stack.errors import BuildError, EngineError, HostError
 from stack.plan.image import Archive, BaseImages
 from stack.state.host import find_ca, processor_digest, read_archive
-from stack.state.workspace import Workspace, is_inside, parse_json, try_read_word, write_file
+from stack.state.workspace import Workspace, is_inside, parse_json, remove_file, try_read_word, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
 _PATIENCE_SECONDS = 8.0
@@ -48,9 +48,22 @@ def load_renewal(workspace: Workspace) -> str:
     return try_read_word(workspace.state / _RENEWED)
 
 
-def note_renewal(workspace: Workspace) -> None:
-    """Have bases made or pulled again from now on."""
-    write_file(workspace.state / _RENEWED, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}\n".encode())
+@contextmanager
+def renewing(workspace: Workspace) -> Iterator[None]:
+    """Have bases made or pulled again from now on, unless the block fails, in which they are.
+
+    Without a network, all that stands on them could be made no more.
+    """
+    path, before = workspace.state / _RENEWED, load_renewal(workspace)
+    write_file(path, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}\n".encode())
+    try:
+        yield
+    except BaseException:
+        if before:
+            write_file(path, f"{before}\n".encode())
+        else:
+            remove_file(path)
+        raise
 
 
 def _find_archive(workspace: Workspace) -> Archive:

@@ -4,10 +4,11 @@ Nothing is removed before what takes its place is healthy.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from stack import console
-from stack.docker.base_image import note_renewal
+from stack.docker.base_image import renewing
 from stack.docker.client import execute
 from stack.docker.container import Container
 from stack.docker.driver import Driver
@@ -29,7 +30,7 @@ from stack.run.up import bring_up
 from stack.state.lock import stack_lock
 
 _FOLDER = "/var/lib/rabbitmq"
-_WAY_ON = "nothing was removed; `invoke upgrade` goes on from here."
+_WAY_ON = "nothing was removed; type it again to go on."
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,11 @@ def run_upgrade(stack: Stack, upgrade: Upgrade, *, containers: Sequence[Containe
     """Do it: the older broker runs until all that is made for the new one is there."""
     before: set[str] = set()
     with interruptible(_WAY_ON), stack_lock(stack.workspace):
-        if upgrade.renews:
-            note_renewal(stack.workspace)
-            stack = open_stack()
-            _pull(stack)
-        Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
+        with renewing(stack.workspace) if upgrade.renews else nullcontext():
+            if upgrade.renews:
+                stack = open_stack()
+                _pull(stack)
+            Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
         if upgrade.moved or upgrade.older:
             before = _prepare_broker(stack, containers)
         if upgrade.moved:

@@ -1,7 +1,9 @@
 """Upgrades: the broker's data is found again in another volume, and base images are made again."""
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pika
 import pytest
@@ -87,3 +89,15 @@ def test_data_in_another_volume_is_found_and_taken_along(stack: Workspace) -> No
     refused = stack.invoke("up", check=False)
     assert (refused.returncode, "which is newer" in refused.stderr) == (1, True)
     note_data(state, noted)
+
+
+def test_upgrade_without_a_network_leaves_all_as_it_was(workspace: Workspace, tmp_path: Path) -> None:
+    """What stands on the older bases can still be made and started."""
+    maker = tmp_path / "mmdebstrap"
+    maker.write_text("#!/bin/sh\necho Could not resolve deb.debian.org >&2\nexit 25\n")
+    maker.chmod(0o755)
+    offline = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for _ in range(2):
+        refused = workspace.invoke("upgrade", "--rebuild", "--yes", env=offline, check=False)
+        assert refused.returncode == 1 and "Could not resolve" in refused.stderr
+    assert "rabbitmq-mqtt" in workspace.invoke("up", env=offline).stdout

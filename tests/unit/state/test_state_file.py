@@ -10,7 +10,7 @@ import pytest
 
 from stack.config.source import load_function
 from stack.dashboard.security.session import Sessions
-from stack.docker.base_image import load_renewal, note_renewal
+from stack.docker.base_image import load_renewal, renewing
 from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.docker.stack import open_stack
@@ -95,7 +95,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     Sessions(made.secrets / ".sessions", 60).begin()
     deploy(made)
     keep_replicas(made, NAME, replicas=2)
-    note_renewal(made)
+    with renewing(made):
+        pass
     note_data(made, BrokerData("rabbitmq-data", "4.1"))
     write_file(made.state / "sources/far/current", b"1f2e tree 4c3b\n")
     use_all(made)
