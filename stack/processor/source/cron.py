@@ -14,6 +14,9 @@ from stack.processor.worker_spec import WorkerSpec
 
 # Seconds of the longest wait: a clock that was set, or a machine that slept, is noticed by then.
 _LONGEST_WAIT = 30.0
+# Seconds by which a clock is set back that was wrong before, so that what was run by it says nothing of what is due, as
+# with cron. What is due within fewer is not run twice.
+_SET_BACK = 3 * 3600.0
 
 
 class CronDelivery:
@@ -78,8 +81,8 @@ class CronSource:
         self._report(State.READY, "")
         last = self._schedule.now()
         while not self._is_stopping.is_set():
-            due = self._schedule.find_next(last)
-            if not self._wait_until(due):
+            due = self._wait_for_next(last)
+            if due is None:
                 return
             is_to_run = self._claim(due)
             last = max(due, self._schedule.now())
@@ -91,12 +94,16 @@ class CronSource:
         moment = due if self._schedule.is_of_clock else None
         return not self._lock or (self._lock.claim(moment) and not self._is_stopping.is_set())
 
-    def _wait_until(self, due: float) -> bool:
-        """Wait for a moment; return whether it came before the order to stop."""
+    def _wait_for_next(self, last: float) -> float | None:
+        """Wait for the first moment after another, and return it; nothing if the order to stop came before."""
+        due = self._schedule.find_next(last)
         while (wait := due - self._schedule.now()) > 0:
             if self._is_stopping.wait(min(wait, _LONGEST_WAIT)):
-                return False
-        return not self._is_stopping.is_set()
+                return None
+            now = self._schedule.now()
+            if now < last - _SET_BACK:
+                last, due = now, self._schedule.find_next(now)
+        return None if self._is_stopping.is_set() else due
 
     def _fire(self) -> None:
         delivery = CronDelivery(self._message)

@@ -7,11 +7,13 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from stack.processor.attributes import Attributes, ConfigurationError
+from stack.processor.source.cron import CronDelivery, CronSource
 from stack.processor.source.schedule import read_schedule
 from tests.process.processor.conftest import Start
 from tests.process.processor.running import wait_for
@@ -142,6 +144,44 @@ def test_crontab_line_with_seconds_fires(start: Start, tmp_path: Path) -> None:
     events = wait_for(lambda: len(read_events(output)) >= 2 and read_events(output))
     assert all(event["began"] % 1 < 0.2 for event in events)
     assert time.time() - events[0]["began"] < 10
+
+
+class SetBackClock:
+    """A clock on which a minute passes with each look, and which is set back once, so many hours after its start."""
+
+    def __init__(self, start: float, wrong_hours: float, back_hours: float) -> None:
+        self._now = start
+        self._wrong_until = start + wrong_hours * 3600
+        self._back = back_hours * 3600
+
+    def __call__(self) -> float:
+        self._now += 60
+        if self._back and self._now > self._wrong_until:
+            self._now, self._back = self._now - self._back, 0.0
+        return self._now
+
+
+@pytest.mark.parametrize(("back_hours", "hours"), [(24.0, [1, 2, -21, -20]), (1.0, [1, 2, 3, 4])])
+def test_runs_go_on_when_a_wrong_clock_is_set_back(
+    back_hours: float, hours: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due is not run twice where it is set back a little."""
+    start, fired = 1_800_000_000.0, list[float]()
+    source = CronSource(
+        Mock(attributes=Attributes("a", {"schedule": "0 * * * *"})), Mock(broker_url=""), intake := Mock(), Mock()
+    )
+    monkeypatch.setattr("stack.processor.source.cron._LONGEST_WAIT", 0.0)
+    clock = source._schedule.now = SetBackClock(start, 2.5, back_hours)
+
+    def run(delivery: CronDelivery) -> None:
+        fired.append(clock())
+        delivery.is_over.set()
+        if len(fired) == len(hours):
+            source.stop()
+
+    intake.put = run
+    source._run()
+    assert [round((moment - start) / 3600) for moment in fired] == hours
 
 
 @pytest.mark.parametrize("kind", ["nats", "kafka-cluster"])
