@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,7 +68,9 @@ def _write_json(found: Iterable[Series], output: IO[str]) -> int:
     count = 0
     for series in found:
         for moment, value in zip(series.times, series.values, strict=True):
-            line = {"time": write_time(moment), "metric": series.metric, "labels": series.own_labels, "value": value}
+            # JSON has no word for what a query divides by zero.
+            number = value if isfinite(value) else None
+            line = {"time": write_time(moment), "metric": series.metric, "labels": series.own_labels, "value": number}
             output.write(json.dumps(line, ensure_ascii=False) + "\n")
         count += len(series.times)
     return count

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import math
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,13 @@ def test_csv_and_json_lines(tmp_path: Path) -> None:
     }
     documents = [json.loads(line) for line in lines.read_text().splitlines()]
     assert documents[2] == {"time": "2026-11-29T03:00:00.250Z", "metric": "humidity", "labels": {}, "value": 50.0}
+
+
+def test_json_has_nothing_for_what_is_divided_by_zero(tmp_path: Path) -> None:
+    path = tmp_path / "readings.jsonl"
+    write_series([Series({}, [MOMENT] * 3, [math.inf, math.nan, 10**308])], "json", path=str(path))
+    read = partial(json.loads, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert [read(line)["value"] for line in path.read_text().splitlines()] == [None, None, 10**308]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
