@@ -35,6 +35,8 @@ Result = subprocess.CompletedProcess[str]
 
 _SEARCH = ("--search-root", str(ROOT))
 _BROKER = "rabbitmq-mqtt"
+# Seconds for what takes one or two by itself: a machine that has other work may stand still for some.
+PATIENCE = 60.0
 # A request to this machine asks no proxy.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -270,7 +272,7 @@ def run_docker(*arguments: str, check: bool = True) -> Result:
 
 
 def fetch(
-    url: str, body: bytes | None = None, *, timeout: float = 10, user: str = "", password: str = ""
+    url: str, body: bytes | None = None, *, timeout: float = PATIENCE, user: str = "", password: str = ""
 ) -> tuple[int, str]:
     """Send an HTTP request; return the status and the text of the answer."""
     request = urllib.request.Request(url, data=body)
@@ -289,7 +291,7 @@ def list_images(repository: str) -> set[str]:
     return set(run_docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).stdout.split())
 
 
-def wait_until(condition: Any, *, seconds: float = 15, what: str = "the condition") -> None:
+def wait_until(condition: Any, *, seconds: float = PATIENCE, what: str = "the condition") -> None:
     """Ask again and again until it holds, but no more than half of the time where it takes long to ask."""
     deadline = time.monotonic() + seconds
     while True:

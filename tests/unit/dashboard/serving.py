@@ -73,7 +73,7 @@ def serving_app(app: ASGIApp) -> Iterator[Client]:
             thread.join()
 
 
-def wait_until(condition: Callable[[], bool], *, what: str = "it", seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], *, what: str = "it", seconds: float = 60) -> None:
     """Ask again and again until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():
