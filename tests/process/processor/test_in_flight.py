@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from stack.processor.in_flight import CrashLedger, InFlight, NothingInFlight, fingerprint_message
+from tests.process.processor.running import PATIENCE
 
 
 def test_messages_that_differ_have_marks_that_differ() -> None:
@@ -61,7 +62,7 @@ def hold_in_process(in_flight: InFlight, fingerprint: int) -> int:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -72,11 +73,11 @@ def test_message_of_a_dead_worker_waits_for_the_word_of_its_supervisor() -> None
     dead, alive = InFlight(ledger), InFlight(ledger)
     child = hold_in_process(dead, 7)
     os.kill(child, signal.SIGKILL)
+    wait_until(dead.is_orphaned)
+    assert ledger.is_awaited(7) and not ledger.is_awaited(8)
+    assert alive.take_crash(8) == ""
     mourner = threading.Timer(0.3, lambda: (os.waitpid(child, 0), dead.attribute("it died")))
     mourner.start()
-    wait_until(dead.is_orphaned)
-    assert not alive.take_crash(8)
-    assert mourner.is_alive()
     assert alive.take_crash(7) == "it died"
     mourner.join()
 

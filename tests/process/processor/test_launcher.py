@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.processor.running import ROOT
+from tests.process.processor.running import PATIENCE, ROOT
 
 # Process 1 is what it stands for, which no signal ends by itself.
 IGNORING = "import os, signal, sys\nfor number in (2, 15): signal.signal(number, signal.SIG_IGN)\n"
-LOADING = "import time\nprint('loads', flush=True)\ntime.sleep(5)\n\ndef main():\n    return 3\n"
+LOADING = "import time\nprint('loads', flush=True)\ntime.sleep(120)\n\ndef main():\n    return 3\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -30,4 +30,4 @@ def test_signal_ends_it_while_it_loads_the_processor(tmp_path: Path, number: sig
         assert process.stdout
         assert process.stdout.readline() == b"loads\n"
         process.send_signal(number)
-        assert process.wait(timeout=30) == 128 + number
+        assert process.wait(timeout=PATIENCE) == 128 + number

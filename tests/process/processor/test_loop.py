@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tests.process.processor.conftest import Start
 from tests.process.processor.running import Processor
@@ -13,14 +14,19 @@ def ask_slow(processor: Processor, seconds: float) -> bytes:
     return processor.ask("/", body=str(seconds)).body
 
 
-def test_health_is_answered_while_the_handler_is_busy(start: Start) -> None:
-    processor = start("slow")
+def check_health_while_busy(processor: Processor, end: Path) -> None:
+    """Ask for its health while it handles an event, which ends once that file is there."""
     with ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(ask_slow, processor, 1.5)
-        time.sleep(0.2)
+        busy = pool.submit(processor.ask, "/until", str(end))
+        processor.wait_for_log("began /until")
         assert processor.ask(HEALTH).status == 200
         assert not busy.done()
-    assert busy.result()
+        end.touch()
+    assert busy.result().status == 200
+
+
+def test_health_is_answered_while_the_handler_is_busy(start: Start, tmp_path: Path) -> None:
+    check_health_while_busy(start("slow"), tmp_path / "end")
 
 
 def test_handlers_of_any_length_follow_one_another(start: Start) -> None:
@@ -33,14 +39,10 @@ def test_handlers_of_any_length_follow_one_another(start: Start) -> None:
     assert len(answers) == 40
 
 
-def test_first_request_after_a_long_silence_is_answered(start: Start) -> None:
+def test_first_request_after_a_long_silence_is_answered(start: Start, tmp_path: Path) -> None:
     processor = start("slow")
     assert ask_slow(processor, 0)
     time.sleep(1.3)
     assert ask_slow(processor, 0.1)
     assert ask_slow(processor, 0)
-    with ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(ask_slow, processor, 1.5)
-        time.sleep(0.2)
-        assert processor.ask(HEALTH).status == 200
-        assert not busy.done()
+    check_health_while_busy(processor, tmp_path / "end")

@@ -5,6 +5,7 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -65,33 +66,37 @@ def test_exceptions_and_answers_of_500_are_failures(start: Start) -> None:
 def test_figures_are_summed_over_the_workers(start: Start) -> None:
     processor = start("slow", triggers=TWO_WORKERS)
     with ThreadPoolExecutor(4) as pool:
-        assert {answer.status for answer in pool.map(lambda _: processor.ask(body="0.3"), range(4))} == {200}
+        assert {answer.status for answer in pool.map(lambda _: processor.ask(body="0.6"), range(4))} == {200}
     assert read(processor, "handled_events_total", result="success") == 4
-    assert read(processor, "handled_events_duration_milliseconds_count", worker_index="0") == 2
-    assert 1150 < read(processor, "handled_events_duration_milliseconds_sum") < 2000
+    # Two of each, where nothing else keeps the machine from it.
+    by_worker = [read(processor, "handled_events_duration_milliseconds_count", worker_index=one) for one in "01"]
+    assert min(by_worker) >= 1 and sum(by_worker) == 4
+    assert 2350 < read(processor, "handled_events_duration_milliseconds_sum") < 60_000
     assert read(processor, "handled_events_duration_seconds_bucket", le="0.25") == 0
     assert read(processor, "handled_events_duration_seconds_bucket", le="+Inf") == 4
     assert read(processor, "worker_allocation_count") == 4
-    assert read(processor, "worker_allocation_total", result="success_after_wait") >= 2
-    assert 400 < read(processor, "worker_allocation_wait_duration_milliseconds_sum") < 1000
+    assert read(processor, "worker_allocation_total", result="success_after_wait") >= 1
+    assert 100 < read(processor, "worker_allocation_wait_duration_milliseconds_sum") < 60_000
 
 
-def test_event_in_progress_is_in_flight(start: Start) -> None:
-    processor = start("slow")
+def test_event_in_progress_is_in_flight(start: Start, tmp_path: Path) -> None:
+    processor, end = start("slow"), tmp_path / "end"
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(processor.ask, body="0.5")
+        answer = pool.submit(processor.ask, "/until", str(end))
         wait_for(lambda: read(processor, "events_in_flight") == 1)
+        end.touch()
         assert answer.result().status == 200
-    assert read(processor, "events_in_flight") == 0
+    wait_for(lambda: read(processor, "events_in_flight") == 0)
 
 
-def test_event_that_gets_no_worker_is_refused_and_failed(start: Start) -> None:
+def test_event_that_gets_no_worker_is_refused_and_failed(start: Start, tmp_path: Path) -> None:
     trigger = {"kind": "http", "workerAvailabilityTimeoutMilliseconds": 100}
-    processor = start("slow", triggers={"web": trigger})
+    processor, end = start("slow", triggers={"web": trigger}), tmp_path / "end"
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(processor.ask, body="1.0")
+        first = pool.submit(processor.ask, "/until", str(end))
         processor.wait_for_log("began")
         assert processor.ask(body="0").status == 503
+        end.touch()
         assert first.result().status == 200
     assert read(processor, "worker_allocation_total", result="error_timeout") == 1
     assert read(processor, "handled_events_total", result="failure") == 1

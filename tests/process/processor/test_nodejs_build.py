@@ -114,7 +114,7 @@ def test_export_that_is_there_after_five_seconds(start: Start, tmp_path: Path) -
     began = time.monotonic()
     code = write(tmp_path / "late", "setTimeout(() => { exports.handler = (one) => one.callback('late'); }, 5000);")
     processor = start(code, runtime="nodejs", handler="main:handler")
-    assert 5 <= time.monotonic() - began < 10
+    assert time.monotonic() - began >= 5
     assert processor.ask().body == b"late"
 
 

@@ -106,7 +106,7 @@ class Redelivered(Told):
 
     def hold(self) -> None:
         super().hold()
-        if self.message.id == "sleep 0.4":
+        if self.message.id == "sleep 2":
             # By then others are sent ahead.
             threading.Timer(0.2, self.on_sleep).start()
 
@@ -118,7 +118,7 @@ def test_events_that_come_again_do_not_begin(is_told: bool) -> None:
     """Whether the source says first that its connection is lost, or the first of them comes."""
     told: list[str] = []
     queue = DeliveryQueue()
-    deliveries = [Redelivered(body, told) for body in (*["ok"] * 300, "sleep 0.4", *["sleep 0.2"] * 20)]
+    deliveries = [Redelivered(body, told) for body in (*["ok"] * 300, "sleep 2", *["sleep 0.2"] * 20)]
 
     def lose() -> None:
         for delivery in deliveries:
@@ -134,7 +134,7 @@ def test_events_that_come_again_do_not_begin(is_told: bool) -> None:
         delivery.claim = lambda one=delivery: not one.is_stale  # type: ignore[method-assign,misc]
         queue.put(delivery)
     serve(queue)
-    assert told == [*FINE * 300, "hold sleep 0.4", "done sleep 0.4", *FINE]
+    assert told == [*FINE * 300, "hold sleep 2", "done sleep 2", *FINE]
 
 
 def load(folder: Path, code: str) -> HandlerProcess:

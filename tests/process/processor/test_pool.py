@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.process.processor.conftest import Start
-from tests.process.processor.running import wait_for
+from tests.process.processor.running import AT_ONCE, wait_for
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def test_one_worker_serves_all_triggers_one_event_at_a_time(start: Start, tmp_pa
     assert {event["worker"] for event in events} == {"0"}
     began = sorted(event["began"] for event in events)
     assert all(later - earlier > 0.09 for earlier, later in pairwise(began))
-    assert processor.stop() < 2.0
+    assert processor.stop() < AT_ONCE
 
 
 def test_first_trigger_says_how_many_workers_there_are(start: Start, tmp_path: Path) -> None:

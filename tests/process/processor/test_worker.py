@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.processor.conftest import Start
-from tests.process.processor.running import FUNCTIONS, wait_for
+from tests.process.processor.running import AT_ONCE, FUNCTIONS, wait_for
 
 
 def test_environment_is_set_before_anything_of_the_user_is_imported(start: Start, tmp_path: Path) -> None:
@@ -87,11 +87,15 @@ def test_errors_are_logged_with_their_traceback(start: Start) -> None:
 def test_async_handler_shares_its_loop_with_the_users_tasks(start: Start) -> None:
     processor = start("async_handler")
     first = int(processor.ask().body)
-    time.sleep(0.3)
-    assert int(processor.ask().body) - first > 15
+    # Of a loop that stands still between events there would be one tick or two each time.
+    for _ in range(5):
+        time.sleep(0.3)
+        if (ticks := int(processor.ask().body) - first) > 15:
+            break
+    assert ticks > 15
     assert processor.ask("/fail").status == 500
     assert processor.ask().status == 200
-    assert processor.stop() < 1.0
+    assert processor.stop() < AT_ONCE
     assert "stopped" in processor.log
     assert "never awaited" not in processor.log
 

@@ -19,7 +19,7 @@ from typing import IO
 import pytest
 
 from tests.ports import free_port
-from tests.process.processor.running import ROOT, wait_for
+from tests.process.processor.running import PATIENCE, ROOT, wait_for
 
 HANDLER = "def handler(context, event):\n    return '{answer}'\n"
 # Tells in a file that it has begun.
@@ -77,10 +77,10 @@ class Home:
             yield process
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE)
 
     def ask(self, port: int) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         with closing(connection), suppress(OSError):
             connection.request("GET", "/")
             return connection.getresponse().read().decode()
@@ -130,7 +130,7 @@ def test_request_in_progress_is_finished_when_a_file_is_saved(home: Home) -> Non
         )
         wait_for(began.exists)
         home.write(HANDLER.format(answer="new"))
-        assert asking.communicate(timeout=20)[0] == b"b'slow'\n"
+        assert asking.communicate(timeout=PATIENCE)[0] == b"b'slow'\n"
         wait_for(lambda: home.ask(port) == "new")
 
 
@@ -148,7 +148,7 @@ def test_mistake_is_shown_and_mended_by_the_next_save(home: Home) -> None:
         home.write("spec: {handler: 'other:entry'}", "function.yaml")
         wait_for(lambda: home.ask(port) == "three")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     assert home.ask(port) == ""
 
 
@@ -288,7 +288,7 @@ def find_address(told: str) -> tuple[str, int]:
 def attach(address: tuple[str, int]) -> None:
     """Speak as an editor does that attaches by the Debug Adapter Protocol."""
     request = json.dumps({"seq": 1, "type": "request", "command": "initialize", "arguments": {"adapterID": "test"}})
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall(f"Content-Length: {len(request)}\r\n\r\n{request}".encode())
         said = b""
         while b"supportsConditionalBreakpoints" not in said:

@@ -33,6 +33,14 @@ async def count_async(context, event):
         yield f"{number}\n"
 
 
+def gated(context, event):
+    """Have the second piece once there is a file that the body names."""
+    yield "first\n"
+    while not Path(event.body.decode()).exists():
+        time.sleep(0.02)
+    yield "second\n"
+
+
 def with_head(context, event):
     yield nuclio_sdk.Response(body="a", headers={"X-A": 1}, content_type="text/csv", status_code=201)
     yield context.Response(body=b"b")
@@ -90,6 +98,7 @@ def body_of(context, event):
 KINDS = {
     "count": count,
     "async": count_async,
+    "gated": gated,
     "with-head": with_head,
     "fail-later": fail_later,
     "fail-first": fail_first,

@@ -1,6 +1,7 @@
 import ctypes
 import os
 import time
+from pathlib import Path
 
 
 def handler(context, event):
@@ -12,7 +13,14 @@ def handler(context, event):
         ctypes.PyDLL(None).sleep(30)
     if event.path.startswith("/for"):
         time.sleep(float(event.body))
+    if event.path.startswith("/until"):
+        wait_for(Path(event.body.decode()))
     return str(os.getpid())
+
+
+def wait_for(file):
+    while not file.exists():
+        time.sleep(0.02)
 
 
 def late_batch(context, events):

@@ -1,4 +1,5 @@
 import time
+from pathlib import Path
 
 
 def init_context(context):
@@ -7,6 +8,14 @@ def init_context(context):
 
 def handler(context, event):
     print("began")
-    time.sleep(float(event.body or 0))
+    if event.path == "/until":
+        wait_for(Path(event.body.decode()))
+    else:
+        time.sleep(float(event.body or 0))
     print("handled")
     return "done"
+
+
+def wait_for(file):
+    while not file.exists():
+        time.sleep(0.02)

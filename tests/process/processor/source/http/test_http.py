@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -254,36 +255,41 @@ def test_large_answer_and_body_cross_whole(start: Start) -> None:
         assert json.loads(processor.ask(body=body).body)["body"]["bytes"].encode() == body
 
 
-def test_slow_requests_on_free_workers_take_the_time_of_one(start: Start) -> None:
-    processor = start("slow", triggers={"web": {"kind": "http", "numWorkers": 3}})
+def test_requests_are_handled_at_a_time_by_all_workers(start: Start, tmp_path: Path) -> None:
+    processor = start("meets", triggers={"web": {"kind": "http", "numWorkers": 3}})
+    folder = tmp_path / "met"
+    folder.mkdir()
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: processor.ask(body="0.8"), range(3)))
+        answers = list(pool.map(lambda _: processor.ask("/3", str(folder)), range(3)))
     assert {answer.body for answer in answers} == {b"0", b"1", b"2"}
 
 
-def test_busy_worker_is_no_hindrance_to_a_kept_connection(start: Start) -> None:
-    processor = start("slow", triggers={"web": {"kind": "http", "numWorkers": 2}})
+def test_busy_worker_is_no_hindrance_to_a_kept_connection(start: Start, tmp_path: Path) -> None:
+    processor, end = start("slow", triggers={"web": {"kind": "http", "numWorkers": 2}}), tmp_path / "end"
     with processor.connect() as busy, processor.connect() as kept:
-        busy.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n3")
-        processor.wait_for_log("began /")
+        busy.sendall(f"POST /until HTTP/1.1\r\nHost: h\r\nContent-Length: {len(str(end))}\r\n\r\n{end}".encode())
+        processor.wait_for_log("began /until")
         for _ in range(5):
             kept.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
             assert kept.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert not select.select([busy], [], [], 0)[0]
+        end.touch()
+        assert busy.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_request_without_a_free_worker_is_turned_away_in_time(start: Start, workers: int) -> None:
+def test_request_without_a_free_worker_is_turned_away_in_time(start: Start, tmp_path: Path, workers: int) -> None:
     trigger = {"kind": "http", "numWorkers": workers, "workerAvailabilityTimeoutMilliseconds": 300}
-    processor = start("slow", triggers={"web": trigger})
+    processor, end = start("slow", triggers={"web": trigger}), tmp_path / "end"
     with ThreadPoolExecutor(workers) as pool:
-        slow = [pool.submit(processor.ask, f"/slow{number}", body="3") for number in range(workers)]
+        slow = [pool.submit(processor.ask, f"/until{number}", body=str(end)) for number in range(workers)]
         for number in range(workers):
-            processor.wait_for_log(f"began /slow{number}")
+            processor.wait_for_log(f"began /until{number}")
         began = time.monotonic()
         assert processor.ask("/late").status == 503
         assert time.monotonic() - began > 0.25
         assert not any(one.done() for one in slow)
+        end.touch()
         assert [answer.result().status for answer in slow] == [200] * workers
     assert "began /late" not in processor.log
     assert processor.ask("/again").status == 200

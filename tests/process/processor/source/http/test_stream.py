@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.processor.conftest import Start
-from tests.process.processor.running import Processor, wait_for
+from tests.process.processor.running import PATIENCE, Processor, wait_for
 
 pytestmark = pytest.mark.parametrize("workers", [1, 2])
 
@@ -43,16 +43,14 @@ def test_first_piece_has_the_head(start: Start, workers: int) -> None:
     assert answer.body == b"0\n1\n2\n"
 
 
-def test_pieces_arrive_as_they_are_made(start: Start, workers: int) -> None:
-    processor = start_streams(start, workers)
-    connection = http.client.HTTPConnection("127.0.0.1", processor.port, timeout=10)
-    connection.request("POST", "/count", b"0.3")
+def test_pieces_arrive_as_they_are_made(start: Start, workers: int, tmp_path: Path) -> None:
+    processor, gate = start_streams(start, workers), tmp_path / "gate"
+    connection = http.client.HTTPConnection("127.0.0.1", processor.port, timeout=PATIENCE)
+    connection.request("POST", "/gated", str(gate).encode())
     response = connection.getresponse()
-    times = []
-    while response.readline():
-        times.append(time.monotonic())
-    assert len(times) == 3
-    assert times[-1] - times[0] > 0.5
+    assert response.readline() == b"first\n"
+    gate.touch()
+    assert response.read() == b"second\n"
     connection.request("GET", "/text")
     assert connection.getresponse().read() == b"text"
     connection.close()
