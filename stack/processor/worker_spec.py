@@ -120,7 +120,8 @@ def _plan_pool(triggers: Sequence[Trigger], function: Function, files: CrashFile
     """
     first = triggers[0]
     if len(triggers) == 1:
-        return _plan_trigger(first, function, files)
+        return _plan_trigger(replace(first, allocator=""), function, files)
+    triggers = [replace(trigger, workers=first.workers) for trigger in triggers]
     shared = replace(first, name=first.allocator, kind="", batch=None)
     sources = tuple(
         WorkerSpec(trigger, Role.DISPATCHER, ports=_open_ports(trigger), in_flight=NothingInFlight())

@@ -89,11 +89,13 @@ class Acknowledgements:
 
     A frame with the flag `multiple` acknowledges all deliveries up to its tag. So it may be used only where each of
     those is settled: a worker settles in the order of delivery, but a failed one is held until the broker has
-    confirmed that it keeps the copy which will be tried again.
+    confirmed that it keeps the copy which will be tried again. Several workers settle in any order, where they share
+    what is delivered; that is not ordered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_ordered: bool = True) -> None:
         self._held: set[int] = set()
+        self._is_ordered = is_ordered
 
     @property
     def count(self) -> int:
@@ -114,9 +116,11 @@ class Acknowledgements:
         self._held.discard(tag)
 
     def merge(self, tags: Sequence[int]) -> list[tuple[int, bool]]:
-        """Return (tag, multiple) of the frames that acknowledge some deliveries, given in their order."""
+        """Return (tag, multiple) of the frames that acknowledge some deliveries, in the order of their outcomes."""
         if not tags:
             return []
+        if not self._is_ordered:
+            return [(tag, False) for tag in tags]
         if not self._held:
             return [(tags[-1], len(tags) > 1)]
         first_held = min(self._held)

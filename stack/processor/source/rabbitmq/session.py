@@ -82,6 +82,8 @@ class SessionPlan:
     """Counts what became of an event."""
     settle_copies: Callable[[float], None] = lambda _seconds: None
     """Waits so many seconds at most, on the handler's thread, until no copy of a failed message is on its way."""
+    is_ordered: bool = True
+    """Whether messages are settled in the order in which they were delivered."""
     overdue: dict[int, str] = field(default_factory=dict)
     """Why messages failed whose outcome could not be told, by their fingerprints."""
 
@@ -211,7 +213,7 @@ class Session:
         self.settle_copies = plan.settle_copies
         self._plan = plan
         self._put = intake.put
-        self._acknowledgements = Acknowledgements()
+        self._acknowledgements = Acknowledgements(is_ordered=plan.is_ordered)
         self._consumer = ""
         self._is_full = False
         self._bytes = 0

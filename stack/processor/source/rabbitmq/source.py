@@ -62,6 +62,8 @@ class RabbitSource:
         trigger, function, report = self._context.trigger, self._context.function, self._context.report
         policy = read_policy(trigger.attributes)
         key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
+        # What all workers of a pool take comes here; of others each has a source of its own.
+        takers = trigger.workers if trigger.allocator else 1
         return SessionPlan(
             topology=topology,
             policy=policy,
@@ -76,6 +78,7 @@ class RabbitSource:
             heartbeat=float(self._parameters.heartbeat or inf),
             count=report.count,
             settle_copies=self._settle_copies,
+            is_ordered=takers == 1,
         )
 
     def start(self) -> None:

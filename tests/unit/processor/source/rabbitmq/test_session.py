@@ -32,6 +32,7 @@ class Channel:
         self.consumers: list[str] = []
         self.cancelled: list[str] = []
         self.acknowledged: list[int] = []
+        self.frames: list[tuple[int, bool]] = []
 
     def queue_declare(self, _queue: str, callback: Callable[..., None], **_options: Any) -> None:
         callback(None)
@@ -51,6 +52,7 @@ class Channel:
 
     def basic_ack(self, tag: int, multiple: bool = False) -> None:
         self.acknowledged.append(tag)
+        self.frames.append((tag, multiple))
 
 
 class StartingChannel(Channel):
@@ -77,7 +79,14 @@ class StartingChannel(Channel):
 class World:
     """A session whose outcomes are told by the test."""
 
-    def __init__(self, prefetch: int = 500, *, channel: Channel | None = None, is_patient: bool = False) -> None:
+    def __init__(
+        self,
+        prefetch: int = 500,
+        *,
+        channel: Channel | None = None,
+        is_patient: bool = False,
+        is_ordered: bool = True,
+    ) -> None:
         self.channel = channel or Channel()
         self.deliveries: list[AmqpDelivery] = []
         self.orders: list[PublishRequest] = []
@@ -87,7 +96,7 @@ class World:
             topology=Topology("q", True, "", False, False, ()), policy=Policy("retry", False, 0),
             retry_plan=RetryPlan("q", 0, "f", b"key"), publisher=SimpleNamespace(publish=self.orders.append),
             prefetch=Prefetch(prefetch), in_flight=InFlight(), heartbeat=30.0, overdue={}, count=lambda _what: None,
-            settle_copies=self.waits.append,
+            settle_copies=self.waits.append, is_ordered=is_ordered,
         )  # fmt: skip
         self.session = Session(self.channel, plan, SimpleNamespace(put=self.deliveries.append))
         self.session.open(is_missing=False, is_patient=is_patient, done=lambda: None)
@@ -134,6 +143,17 @@ def test_small_messages_stop_nothing() -> None:
     for _ in range(500):
         world.deliver(b"x" * 1000)
     assert not world.channel.cancelled
+
+
+def test_workers_that_share_what_is_delivered_acknowledge_each_message_alone() -> None:
+    """Those before it may be in progress still; what is behind it would be acknowledged by no one."""
+    world = World(is_ordered=False)
+    _, second, third = (world.deliver(b"x") for _ in range(3))
+    for delivery in (third, second):
+        assert delivery.claim()
+        delivery.done(DONE)
+    world.session.flush()
+    assert world.channel.frames == [(3, False), (2, False)]
 
 
 @pytest.mark.parametrize(("count", "is_handled"), [(4, True), (5, False), (10**30, False), ("many", True), (b"", True)])
