@@ -64,6 +64,7 @@ class RabbitSource:
         key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
         # What all workers of a pool take comes here; of others each has a source of its own.
         takers = trigger.workers if trigger.allocator else 1
+        prefetch = trigger.attributes.integer("prefetchCount", 0), trigger.batch.size if trigger.batch else 1
         return SessionPlan(
             topology=topology,
             policy=policy,
@@ -71,9 +72,7 @@ class RabbitSource:
             publisher=RetryPublisher(
                 plan_publishing(self._parameters), self._loop, topology.queue_type, report=report.note
             ),
-            prefetch=Prefetch(
-                trigger.attributes.integer("prefetchCount", 0), trigger.batch.size if trigger.batch else 1
-            ),
+            prefetch=Prefetch(*(takers * one for one in prefetch)),
             in_flight=self._context.in_flight,
             heartbeat=float(self._parameters.heartbeat or inf),
             count=report.count,
