@@ -90,7 +90,7 @@ def check_answers(workspace: Workspace, password: str) -> None:
             refused = call(workspace, "close")
             assert (refused.returncode, f"{NAME} refused close: no such method" in refused.stderr) == (1, True), refused
             one.answers = None
-            silent = call(workspace, "sleep", "--wait", "0.5")
+            silent = call(workspace, "sleep", "--wait", "3")
             assert (silent.returncode, f"{NAME} has it" in silent.stderr) == (3, True), silent
             assert len(one.heard) == 3
             one.acknowledge(one.heard[-1]["id"])
@@ -111,9 +111,11 @@ def check_absence(workspace: Workspace, password: str) -> None:
         time.sleep(0.4)
         with pump(workspace, password, clean_session=clean) as one:
             wait_until(lambda one=one: one.heard, what="the call that had waited")
+            # It is acknowledged after it was heard.
+            time.sleep(0.5)
         with pump(workspace, password, clean_session=clean) as again:
             # What was lost with its session comes again with the next; what a session that stays has had does not.
-            wait_until(lambda again=again, clean=clean: bool(again.heard) is clean, seconds=5)
+            wait_until(lambda again=again, clean=clean: bool(again.heard) is clean)
             time.sleep(0.5)
             heard = one.heard + again.heard
             assert [each["method"] for each in heard] == ["open"] * (2 if clean else 1), heard
@@ -150,6 +152,6 @@ def check_guide(workspace: Workspace, password: str) -> None:
     python = python.replace('"its password"', repr(password))
     for command in ([sys.executable, "-c", python], ["sh", "-c", shell]):
         with subprocess.Popen(command, env={**os.environ, "PASSWORD": password}) as process:
-            made = call(workspace, "open", "--data", '{"valve": 2}')
+            made = call(workspace, "open", "--data", '{"valve": 2}', "--wait", "60")
             process.kill()
         assert json.loads(made.stdout) == {"open": 2}, made

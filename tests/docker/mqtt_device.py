@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
-_SECONDS = 4.0
+_SECONDS = 20.0
 _FAILURE = 128
 
 
@@ -22,6 +23,7 @@ class MqttDevice:
     ends: list[str] = field(default_factory=list)
     grants: list[int] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
     heard: list[tuple[str, bytes]] = field(default_factory=list)
 
     @property
@@ -31,9 +33,10 @@ class MqttDevice:
 
     def publish(self, topic: str, body: str = "1", **options: Any) -> bool:
         """Return whether the broker took a message."""
-        before = len(self.acknowledged)
+        before, refused = len(self.acknowledged), len(self.refused)
         self.client.publish(topic, body, 1, **options)
-        return self._wait(lambda: len(self.acknowledged) > before)
+        self._wait(lambda: len(self.acknowledged) > before or len(self.refused) > refused)
+        return len(self.acknowledged) > before
 
     def subscribe(self, topic: str) -> bool:
         """Return whether the broker granted it."""
@@ -85,14 +88,18 @@ def device(port: int, user: str, password: str, *, client_id: str = "", **option
     client.on_connect = lambda _c, _u, _f, reason, _p: found.connects.append(str(reason))
     client.on_disconnect = lambda _c, _u, _f, reason, _p: found.ends.append(str(reason))
     client.on_subscribe = lambda _c, _u, _m, reasons, _p: found.grants.extend(one.value for one in reasons)
-    client.on_publish = lambda _c, _u, mid, reason, _p: None if reason.is_failure else found.acknowledged.append(mid)
+
+    def note(_client: Client, _data: object, mid: int, reason: ReasonCode, _properties: object) -> None:
+        (found.refused if reason.is_failure else found.acknowledged).append(mid)
 
     def hear(_client: Client, _data: object, message: MQTTMessage) -> None:
         found.heard.append((message.topic, bytes(message.payload)))
 
-    client.on_message = hear
-    with suppress(OSError):
+    client.on_publish, client.on_message = note, hear
+    try:
         client.connect("localhost" if "tls" in options else "127.0.0.1", port, options.get("keep_alive", 60))
+    except OSError as error:
+        found.ends.append(str(error))
     client.loop_start()
     try:
         found.wait_in()
