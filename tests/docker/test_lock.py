@@ -36,7 +36,7 @@ def test_the_next_is_active_when_the_first_has_gone(locks: tuple[TokenLock, Toke
     assert not first.claim(due)
     first.close(10)
     assert not first.is_held
-    wait_until(lambda: second.is_held, seconds=5, what="the second active")
+    wait_until(lambda: second.is_held, what="the second active")
     # The token says what the first has run.
     assert not second.claim(due)
     assert second.claim(due + 1)
