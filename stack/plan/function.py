@@ -261,10 +261,12 @@ def _require_module(function: Function, handler: str, *, modules: list[str]) -> 
 
 
 def _processor_trigger(plan: FunctionPlan, name: str, *, trigger: Trigger) -> dict[str, Any]:
-    document = trigger.model_dump(by_alias=True, exclude_defaults=True, exclude={"kind"}, mode="json")
+    kind = find_kind(trigger)
+    unused = {"kind"} if kind.has_broker else {"kind", "url", "secret"}
+    document = trigger.model_dump(by_alias=True, exclude_defaults=True, exclude=unused, mode="json")
     attributes = trigger.attributes.model_dump(by_alias=True, mode="json", exclude_unset=True)
     document |= {"name": name, "kind": kind_of(trigger), "numWorkers": trigger.workers, "attributes": attributes}
-    find_kind(trigger).complete(plan, name, trigger, document)
+    kind.complete(plan, name, trigger, document)
     return document
 
 

@@ -13,6 +13,7 @@ _MOST_WORKERS = 100_000
 _MOST_AT_ONCE = 65_535
 _ONE_AT_A_TIME = Ignored("has no effect: a worker handles one event at a time; use numWorkers")
 NO_BATCHES = Ignored("is for http and rabbit-mq")
+_NO_BROKER = Ignored("is for rabbit-mq and mqtt")
 
 
 class Batch(NuclioDocument):
@@ -43,12 +44,10 @@ class BaseTrigger(NuclioDocument):
     """How many events it handles at once; each worker is a process."""
     max_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
     """The older name of numWorkers."""
-    url: Address = ""
-    """The broker's address; empty is the stack's own broker."""
-    username: Annotated[str, Ignored("is for rabbit-mq and mqtt")] = ""
-    password: Annotated[str, Ignored("is for rabbit-mq and mqtt")] = ""
-    secret: str = ""
-    """A secret, as NAME.KEY, that holds the broker's address with its account; wins over url."""
+    url: Annotated[Address, _NO_BROKER] = ""
+    username: Annotated[str, _NO_BROKER] = ""
+    password: Annotated[str, _NO_BROKER] = ""
+    secret: Annotated[str, _NO_BROKER] = ""
     paths: Annotated[list[str], Ignored()] = []
     partitions: Annotated[list[Any], Ignored()] = []
     annotations: dict[str, str] = {}

@@ -84,6 +84,8 @@ class MqttTrigger(BaseTrigger):
     """The account at the broker; wins over the URL's."""
     password: str = ""
     """Its password; better a `secret`."""
+    secret: str = ""
+    """A secret, as NAME.KEY, that holds the broker's address with its account; wins over url."""
     attributes: MqttAttributes = Field(examples=["{subscriptions: [{topic: plant/+/temperature}]}"])
 
     @model_validator(mode="after")

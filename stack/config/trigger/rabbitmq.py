@@ -74,6 +74,8 @@ class RabbitTrigger(BaseTrigger):
     """The account at the broker; wins over the URL's."""
     password: str = ""
     """Its password; better a `secret`."""
+    secret: str = ""
+    """A secret, as NAME.KEY, that holds the broker's address with its account; wins over url."""
     attributes: RabbitAttributes = RabbitAttributes.model_construct()
 
 

@@ -617,7 +617,9 @@ def test_keys_without_effect_are_told() -> None:
                 "avatar": "x",
                 "nodeName": "",
                 "resources": {"requests": {"cpu": 1}},
-                "triggers": {"t": {"kind": "http", "class": "sync", "attributes": {"serviceType": "NodePort"}}},
+                "triggers": {
+                    "t": {"kind": "http", "class": "sync", "attributes": {"serviceType": "NodePort"}, "secret": "a.b"}
+                },
                 "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}],
             }
         }
@@ -629,6 +631,7 @@ def test_keys_without_effect_are_told() -> None:
         "spec.resources.requests has no effect on Docker; use limits",
         "spec.triggers.t.attributes.serviceType is for Kubernetes",
         "spec.triggers.t.class is ignored, as in Nuclio",
+        "spec.triggers.t.secret is for rabbit-mq and mqtt",
     ]
 
 

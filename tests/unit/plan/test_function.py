@@ -125,6 +125,14 @@ def test_triggers_own_account_wins() -> None:
     assert "secret" not in document
 
 
+@pytest.mark.parametrize(
+    "trigger", [{"kind": "http"}, {"kind": "cron", "attributes": {"interval": "10s"}}], ids=["http", "cron"]
+)
+def test_a_broker_of_a_trigger_that_has_none_is_not_told(trigger: dict[str, Any]) -> None:
+    """The processor would ask for a secret that is not mounted."""
+    assert trigger_document(**trigger, url="amqp://b:5672", secret="a.b") == trigger_document(**trigger)
+
+
 def test_cron_trigger_keeps_all_that_it_says() -> None:
     attributes = {"schedule": "@hourly", "timezone": "Europe/Rome", "event": {"body": "b", "headers": {"n": 3}}}
     document = trigger_document(kind="cron", attributes=attributes)
