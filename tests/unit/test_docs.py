@@ -126,6 +126,32 @@ def test_links_lead_to_files(name: str) -> None:
     assert not [link for link in links if ":" not in link and not (ROOT / link).is_file()]
 
 
+def find_named_tests(text: str) -> list[tuple[str, str]]:
+    """Return the files of tests and, where one is named, the function in it, of code that begins in a table's cell."""
+    found, file = [], ""
+    for code in re.findall(r"`([^`\n]+)`", text):
+        part, _, function = code.partition("::")
+        if code.startswith("test_") and not code.endswith(".py") and not function:
+            part, function = file, code
+        if not part.endswith(".py") and part != "…":
+            continue
+        file = file if part == "…" else part
+        found.append((file, function))
+    return found
+
+
+def test_the_tests_that_reliability_names_are_there() -> None:
+    named = find_named_tests((ROOT / "docs" / "reliability.md").read_text())
+    assert len(named) > 60
+    files = [*(ROOT / "tests").rglob("test_*.py")]
+    wrong = [
+        f"{file}::{function}"
+        for file, function in named
+        if not any(path.as_posix().endswith(f"/{file}") and f"def {function}" in path.read_text() for path in files)
+    ]
+    assert not wrong
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) < 150
 
