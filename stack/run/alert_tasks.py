@@ -13,7 +13,7 @@ from stack.cli import JSON_HELP, verb
         "action": "silence, acknowledge or unsilence; if left out, list those that fire",
         "name": "an alert; all if left out",
         "labels": "NAME=VALUE, which they are to have; may be given several times",
-        "duration": "how long no one is told, such as 2h",
+        "duration": "how long no one is told, such as 30m; if left out, 2h, or a day where it is acknowledged",
         "comment": "why, for others to read",
         **JSON_HELP,
     },

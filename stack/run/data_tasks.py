@@ -39,7 +39,7 @@ def readings(
     "metric",
     iterable=["labels"],
     help={
-        "action": "forget; nothing shows how much is kept",
+        "action": "forget; if left out, tell how much is kept",
         "metric": "the readings' name, or a selector of PromQL",
         "labels": "NAME=VALUE, which they are to have; may be given several times",
         "yes": "do not ask",
