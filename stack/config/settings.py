@@ -141,7 +141,7 @@ class Dashboard(Document):
     implementation: Implementation = Implementation.TIDEGATE
     """`nuclio` runs Nuclio's own dashboard, where its registry can be reached; it has no login."""
     login: Literal["auto", "always"] = AUTO
-    """auto asks for a login where `bind` lets other machines in, always on this machine too."""
+    """auto asks for a login where `bind` opens the dashboard to other machines, always on this machine too."""
     session_hours: int = Field(12, ge=1, le=8760, alias="session_hours")
     """How long a login lasts."""
     proxies: tuple[IpNetwork, ...] = ()
@@ -178,7 +178,8 @@ class Gateway(Document):
     """The gateway: which login it asks for, how many connections it takes at once, and how many of one address."""
 
     login: Literal["auto", "none", "basic", "bearer", "any"] = AUTO
-    """What HTTP functions and the broker's /metrics ask for; auto is any with a wide `bind`, and none otherwise."""
+    """What HTTP functions and the broker's /metrics ask for; auto is any where `bind` opens one of their ports to other
+    machines, and none otherwise."""
     connections: int = Field(4096, ge=64, le=65536)
     """Connections at once; the gateway's own control, the management and the metrics have room beside them."""
     connections_per_address: int = Field(1024, ge=1, le=1_000_000, alias="connections_per_address")
