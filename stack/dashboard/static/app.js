@@ -92,8 +92,9 @@ const isPressed = (event) => ["click", "submit"].includes(event?.type);
 document.addEventListener("htmx:beforeSend", ({ detail }) => underWay.add(detail.requestConfig.elt));
 document.addEventListener("htmx:afterRequest", ({ detail }) => underWay.delete(detail.requestConfig.elt));
 document.addEventListener("htmx:confirm", (event) => {
-  const { elt, triggeringEvent } = event.detail;
-  const isAgain = triggeringEvent?.detail > 1 || underWay.has(elt);
+  const { elt, triggeringEvent, verb } = event.detail;
+  // Two pages on is what two quick clicks on "next" mean.
+  const isAgain = (verb !== "get" && triggeringEvent?.detail > 1) || underWay.has(elt);
   const isVain = isPressed(triggeringEvent) ? isAgain : elt.closest("dialog:not([open])");
   if (!isVain) return;
   event.preventDefault();

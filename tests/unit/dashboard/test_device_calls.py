@@ -89,8 +89,8 @@ def test_the_page_calls_and_lists(client: Client, link: FakeLink) -> None:
     answer(link, b'{"open": "<b>"}')
     shown = send(client, method="open", data='{"valve": 2}', wait="5", expires="1h").body.decode()
     assert "open {&#34;valve&#34;: 2}" in shown and "answered" in shown and "&lt;b&gt;" in shown
-    assert "delay:2s" not in shown
+    assert "every 2s" not in shown
     assert "The data should be JSON" in send(client, method="open", data="{", wait="0", expires="1h").body.decode()
     link.on_publish = lambda _: None
-    assert "delay:2s" in send(client, method="open", wait="0", expires="1h").body.decode()
-    assert "delay:2s" in client.send("GET", f"{PAGE}/list").body.decode()
+    assert "every 2s" in send(client, method="open", wait="0", expires="1h").body.decode()
+    assert "every 2s" in client.send("GET", f"{PAGE}/list").body.decode()
