@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
+from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any
@@ -20,9 +21,13 @@ FORMATS = ("csv", "json", "parquet")
 def write_series(found: Iterable[Series], kind: str, *, path: str) -> int:
     """Write readings to a file, or, without a path, to standard output; return how many.
 
+    A file that is there is left as it is until the store has answered.
+
     Raises:
         HostError: the file cannot be written, or what writes Parquet is not installed.
     """
+    rest = iter(found)
+    found = chain([*islice(rest, 1)], rest)
     try:
         if kind == "parquet":
             return _write_parquet(found, Path(path))

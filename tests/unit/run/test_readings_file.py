@@ -4,13 +4,14 @@ import csv
 import json
 import math
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from stack.errors import HostError
+from stack.errors import DataError, HostError
 from stack.run.readings_file import write_series
 from stack.victoriametrics.client import Series
 
@@ -69,6 +70,18 @@ def test_json_has_nothing_for_what_is_divided_by_zero(tmp_path: Path) -> None:
     write_series([Series({}, [MOMENT] * 3, [math.inf, math.nan, 10**308])], "json", path=str(path))
     read = partial(json.loads, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert [read(line)["value"] for line in path.read_text().splitlines()] == [None, None, 10**308]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_file_stays_as_it_is_where_the_store_does_not_answer(tmp_path: Path, kind: str) -> None:
+    def refuse() -> Iterator[Series]:
+        raise DataError("The store does not answer.")
+        yield
+
+    (path := tmp_path / "readings").write_text("of last month")
+    with pytest.raises(DataError):
+        write_series(refuse(), kind, path=str(path))
+    assert path.read_text() == "of last month"
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
