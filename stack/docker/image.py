@@ -18,7 +18,7 @@ from stack.docker.base_image import make_base
 from stack.docker.build import Build, build_image, build_images
 from stack.docker.driver import Driver, end_commands
 from stack.docker.engine import Engine
-from stack.errors import BuildError, StackError
+from stack.errors import BuildError, ConfigError, StackError
 from stack.plan import image
 from stack.plan.base_image import Kind
 from stack.plan.code_entry import runs_as_is
@@ -193,7 +193,11 @@ class Builder:
         """Return whether the files of a function are those of its plan; others may have come."""
         root = self.workspace.root
         folders = {plan.function.context: plan.function.files, f"{FUNCTIONS}/{SHARED}": plan.function.shared}
-        return all(set(files) <= set(read_files(root / folder)) for folder, files in folders.items() if files)
+        try:
+            return all(set(files) <= set(read_files(root / folder)) for folder, files in folders.items() if files)
+        except (OSError, ConfigError):
+            # One went away while it was read, or came and cannot be.
+            return False
 
     def _make_together(self, wanted: Sequence[tuple[FunctionPlan, str]], progress: BuildProgress) -> set[str]:
         """Make many images by one build, and return them; of what fails so each is to be made alone, to tell why."""
