@@ -1,6 +1,6 @@
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.visit import Visit
 
@@ -69,6 +69,22 @@ def test_lost_connection_is_told_once_of_what_a_page_looks_at_by_itself(visit: V
             page.get_by_role("button", name="Make it").click()
     expect(toasts).to_have_text(re.compile("See whether it was done"))
     visit.troubles.clear()
+
+
+def test_tabs_behind_the_one_that_is_seen_leave_it_connections(visit: Visit) -> None:
+    page, behind = visit.page, list[Page]()
+    for _ in range(7):
+        tab = page.context.new_page()
+        # Without a screen, Chromium calls each tab visible.
+        tab.add_init_script("Object.defineProperty(document, 'hidden', { get: () => !window.isSeen })")
+        behind.append(tab)
+        tab.goto(f"{visit.address}/demo")
+    visit.open("/demo")
+    expect(page.locator("html[data-live=on]")).to_be_attached()
+    live = behind[0].locator("html[data-live=on]")
+    expect(live).to_have_count(0)
+    behind[0].evaluate("window.isSeen = true, document.dispatchEvent(new Event('visibilitychange'))")
+    expect(live).to_be_attached()
 
 
 def test_page_that_does_not_exist_says_so(visit: Visit) -> None:

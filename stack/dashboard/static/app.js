@@ -41,7 +41,7 @@ document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
   toast(explain(xhr.responseText, xhr.status), "error");
 });
 // What the page looks at by itself is looked at again; that the dashboard does not answer is told at its top.
-const PRESSED = ["click", "submit", "change", "input"];
+const PRESSED = ["click", "submit", "change", "input", "toggle"];
 document.addEventListener("htmx:sendError", ({ detail: { requestConfig } }) => {
   const { triggeringEvent, verb } = requestConfig;
   if (!triggeringEvent || PRESSED.includes(triggeringEvent.type)) toast(tellSilence(verb), "error");

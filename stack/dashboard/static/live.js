@@ -49,7 +49,8 @@ export function watch(topic, show) {
 
 function openSoon() {
   clearTimeout(opening);
-  opening = setTimeout(open);
+  // A tab that was opened behind this one waits until it is seen: browsers keep six connections to a server and no more.
+  opening = setTimeout(() => (document.hidden ? close() : open()));
 }
 
 function open() {
