@@ -105,6 +105,14 @@ def _call(visit: Visit, page: Page) -> None:
     visit.troubles.clear()
 
 
+def _copy_without_tls(page: Page, dialog: Locator) -> None:
+    """Copy as a page does that came from another machine without TLS, where browsers give it no clipboard."""
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    dialog.get_by_role("button", name="Copy the login").click()
+    expect(page.locator("[data-toasts]")).to_contain_text("Copied.")
+    assert "user: my-phone" in page.evaluate("getSelection().toString()")
+
+
 def _open_a_second_tab(found: Page) -> None:
     """Go on in another tab, and then in the first again: only one is connected."""
     other = found.context.new_page()
@@ -181,6 +189,7 @@ def test_phone_becomes_a_device_and_its_slider_is_seen(visit: Visit, workspace: 
     dialog = page.get_by_role("dialog", name="Connect my-phone")
     dialog.get_by_text("Node.js").click()
     expect(dialog.get_by_label("Program in Node.js")).to_contain_text("devices/my-phone/temperature")
+    _copy_without_tls(page, dialog)
     visit.look("devices-connect")
     dialog.get_by_role("button", name="Use a phone instead").click()
     dialog = page.get_by_role("dialog", name="A phone as my-phone")

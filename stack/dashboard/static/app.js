@@ -156,7 +156,7 @@ document.addEventListener("click", ({ target }) => {
   if (opener) document.getElementById(opener.dataset.openDialog).showModal();
   if (target.closest("[data-close-dialog]") || target.matches("dialog.dialog")) target.closest("dialog").close();
   const copier = target.closest("[data-copy]");
-  if (copier) copy(document.getElementById(copier.dataset.copy).innerText);
+  if (copier) copy(document.getElementById(copier.dataset.copy));
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(target) || target.closest(".menu-items")) menu.open = false;
   }
@@ -168,9 +168,17 @@ document.addEventListener("keydown", ({ key, target }) => {
   menu.querySelector("summary").focus();
 });
 
-async function copy(text) {
-  await navigator.clipboard.writeText(text);
-  toast("Copied.", "ok");
+/** Copy the text of an element; without TLS a page of another machine has no clipboard but that of what is selected. */
+async function copy(element) {
+  getSelection().selectAllChildren(element);
+  const isCopied = navigator.clipboard
+    ? await navigator.clipboard.writeText(element.innerText).then(
+        () => true,
+        () => false,
+      )
+    : document.execCommand("copy");
+  if (isCopied) toast("Copied.", "ok");
+  else toast("The browser does not let this page copy. The text is selected: copy it by hand.", "warn");
 }
 
 // --- Theme ----------------------------------------------------------------------------------------------------------
