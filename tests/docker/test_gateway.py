@@ -23,6 +23,7 @@ from stack.docker.gateway import fetch_traffic, find_endpoints, find_host, open_
 from stack.docker.stack import Stack, open_stack
 from stack.state.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Workspace, authoring, fetch, wait_until
+from tests.process.processor.test_supervisor import is_running
 
 Author = Callable[..., Path]
 
@@ -306,8 +307,10 @@ def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, l
 def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, lasting: None) -> None:
     url = workspace.url("gw-lasts")
     assert fetch(url)[0] == 200
-    os.kill(workspace.inspect("function-gw-lasts")["State"]["Pid"], signal.SIGKILL)
-    # What it had in progress, or was sent while it died, is lost.
+    killed = workspace.inspect("function-gw-lasts")["State"]["Pid"]
+    os.kill(killed, signal.SIGKILL)
+    # What it had in progress, or was sent while it died, is lost. It ends after all other processes of its container.
+    wait_until(lambda: not is_running(killed), what="its end")
     time.sleep(0.1)
     with ThreadPoolExecutor(4) as pool:
         statuses = Counter(status for status, _ in pool.map(fetch, [url] * 40))
