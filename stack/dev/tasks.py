@@ -9,7 +9,7 @@ from stack.cli import JSON_HELP, verb
 
 @verb(
     help={
-        "unit": "only the tests that start nothing: under a minute",
+        "unit": "only the tests that start nothing: about a minute",
         "docker": "only the tests of the real stack",
         "slow": "the tests too that take long; without them some 20 minutes",
         "last-failed": "only the tests that failed last time; all if none did",
