@@ -251,7 +251,12 @@ def test_files_are_made_renamed_and_deleted(visit: Visit, write: Callable[..., P
     page.get_by_role("button", name="New file").click()
     page.get_by_label("Path", exact=True).fill("../outside.py")
     page.get_by_role("button", name="Make it").click()
-    expect(page.locator("[data-toasts]")).to_contain_text("is no path of a file below the function's folder")
+    toast = page.locator(".toast")
+    expect(toast).to_contain_text("is no path of a file below the function's folder")
+    # A dialog covers what is not within it: this can be read, and pressed.
+    toast.get_by_role("button", name="Dismiss").click()
+    expect(toast).to_have_count(0)
+    expect(page.get_by_role("dialog", name="New file")).to_be_visible()
     page.get_by_label("Path", exact=True).fill("lib/units.py")
     page.get_by_role("button", name="Make it").click()
     expect(page.get_by_role("heading", name="lib/units.py")).to_be_visible()

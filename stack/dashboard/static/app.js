@@ -49,17 +49,31 @@ document.addEventListener("htmx:sendError", ({ detail: { requestConfig } }) => {
 
 // --- Toasts ---------------------------------------------------------------------------------------------------------
 
+const toasts = document.querySelector("[data-toasts]");
+
+/** Have them seen: a dialog that is open covers all that is not within it. */
+function placeToasts() {
+  const host = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  if (toasts.parentElement !== host) host.append(toasts);
+}
+
+document.addEventListener("close", placeToasts, true);
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.target.contains(toasts)) document.body.append(toasts);
+});
+document.addEventListener("htmx:afterSettle", () => toasts.childElementCount && placeToasts());
+
 const TOAST_SECONDS = { error: 12, warn: 8 };
 
 /** Say something in the corner, once at a time; level is info, ok, warn or error. */
 export function toast(text, level = "info") {
-  const shown = [...document.querySelectorAll("[data-toasts] > *")];
-  shown.find((one) => one.querySelector("span").textContent === text)?.remove();
+  placeToasts();
+  [...toasts.children].find((one) => one.querySelector("span").textContent === text)?.remove();
   const message = document.getElementById("toast").content.firstElementChild.cloneNode(true);
   message.dataset.level = level;
   message.querySelector("span").textContent = text;
   message.querySelector("button").addEventListener("click", () => message.remove());
-  document.querySelector("[data-toasts]").append(message);
+  toasts.append(message);
   setTimeout(() => message.remove(), (TOAST_SECONDS[level] ?? 5) * 1000);
 }
 
