@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 from stack.state.credentials import load_credentials
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.browser.visit import PHONE, Visit
-from tests.docker.workspace import Workspace
+from tests.docker.workspace import Workspace, wait_until
 
 
 def test_device_is_let_in_locked_out_and_removed(visit: Visit, workspace: Workspace) -> None:
@@ -155,8 +155,13 @@ def _close_before_an_answer(page: Page, dialog: Locator) -> None:
     """Close the dialog while the list of calls is looked at again: what comes then does not open it."""
     path, waiting = "**/calls/list", list[Route]()
     page.route(path, lambda route: waiting.append(route))
-    with page.expect_request(path):
-        pass
+
+    def is_under_way() -> bool:
+        # Routes are handed over while Playwright waits.
+        page.wait_for_timeout(50)
+        return bool(waiting)
+
+    wait_until(is_under_way, what="another look")
     dialog.get_by_role("button", name="Close").click()
     with page.expect_response(path) as answer:
         waiting[0].continue_()
@@ -169,9 +174,8 @@ def _close_before_an_answer(page: Page, dialog: Locator) -> None:
 def _look_again_after_a_failure(page: Page, dialog: Locator) -> None:
     """See what the call has come to, also where the dashboard did not answer once; and no more when it is closed."""
     path, asked = "**/calls/list", list[Request]()
-    page.route(path, lambda route: route.abort(), times=1)
     with page.expect_event("requestfailed"):
-        pass
+        page.route(path, lambda route: route.abort(), times=1)
     with page.expect_response(path):
         pass
     dialog.get_by_role("button", name="Close").click()
