@@ -19,7 +19,7 @@ pytest.importorskip("playwright", reason="there is no Playwright here; `invoke t
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.network import isolate
-from tests.browser.visit import CHROMIUM, DESKTOP, OPTIONS, Visit
+from tests.browser.visit import CHROMIUM, DESKTOP, OPTIONS, PATIENCE, Visit
 
 __all__ = ["foundation", "share", "used_images"]
 
@@ -75,6 +75,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("chromium")
     with isolate(CHROMIUM, folder) as program, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
+        # A machine that runs other tests beside this one is slow.
+        expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -83,9 +85,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def visit(chromium: Browser, dashboard: str, pytestconfig: pytest.Config) -> Iterator[Visit]:
     """A visitor with an empty profile; the test fails if the console tells of an error."""
     context = chromium.new_context(viewport=DESKTOP, reduced_motion="reduce")
-    # A machine that runs other tests beside this one is slow.
-    context.set_default_timeout(15_000)
-    expect.set_options(timeout=15_000)
+    context.set_default_timeout(PATIENCE)
     visit = Visit(context.new_page(), dashboard, pytestconfig.getoption("--pictures"))
     yield visit
     troubles = list(dict.fromkeys(visit.troubles))

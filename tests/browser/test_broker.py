@@ -8,7 +8,7 @@ from pika import BlockingConnection, URLParameters
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.visit import Visit
-from tests.docker.workspace import Workspace
+from tests.docker.workspace import Workspace, wait_until
 
 
 def test_broker_is_shown_watched_and_published_to(
@@ -65,6 +65,7 @@ def test_queue_is_looked_into_only_after_a_warning(
 ) -> None:
     deployed("amqpconsume")
     workspace.invoke("client", "--count", "2", "--rate", "0")
+    wait_until(lambda: count(workspace, "iot/logs") > 0, what="what the function says")
     page = visit.open("/broker")
     page.get_by_role("button", name="Look into iot/logs").click()
     dialog = page.get_by_role("dialog", name="Look into a queue")
@@ -115,6 +116,11 @@ def test_devices_are_simulated_and_seen(visit: Visit) -> None:
     expect(page.get_by_text("running", exact=True)).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
+def count(workspace: Workspace, queue: str) -> int:
+    with closing(BlockingConnection(URLParameters(workspace.amqp_url))) as connection:
+        return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
 
 
 def _check_long_binding(page: Page, workspace: Workspace) -> None:

@@ -11,8 +11,10 @@ def test_functions_are_deployed_and_readings_become_lines_alerts_and_a_verdict(v
     page.get_by_label("A second").fill("20")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("button", name="Start")).to_be_hidden()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=200_000)
-    expect(page.get_by_text("40 readings sent, and each was answered.")).to_be_visible(timeout=60_000)
+    verdict = page.get_by_text("40 readings sent, and each was answered.")
+    # It can be stopped for two seconds, which a busy machine may not see.
+    expect(page.get_by_role("button", name="Stop").or_(verdict).first).to_be_visible(timeout=200_000)
+    expect(verdict).to_be_visible(timeout=60_000)
     expect(page.locator("[data-stat=sent]")).to_have_text("40 of 40")
     expect(page.locator("[data-stat=lost]")).to_have_text("0")
     expect(page.locator("[data-demo-answers] tr")).to_have_count(40)

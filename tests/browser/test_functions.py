@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Dialog, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace, fetch, wait_until
@@ -233,15 +233,10 @@ def test_a_mistake_is_shown_where_it_is(visit: Visit, write: Callable[..., Path]
     problem = page.get_by_role("button", name="function.yaml:3")
     expect(problem).to_have_text("function.yaml:3  spec.runtim: is not a known key; did you mean 'runtime'?")
     visit.look("function-mistake")
-    asked: list[str] = []
-
-    def stay(dialog: Dialog) -> None:
-        asked.append(dialog.type)
-        dialog.dismiss()
-
-    page.once("dialog", stay)
-    page.get_by_role("link", name="Overview").click()
-    assert asked == ["beforeunload"]
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as asked:
+        page.get_by_role("link", name="Overview").click()
+    assert asked.value.type == "beforeunload"
     expect(problem).to_be_visible()
 
 
@@ -279,7 +274,7 @@ def test_functions_are_found(visit: Visit, deployed: Callable[..., None]) -> Non
     page = visit.open("/functions")
     row = page.get_by_role("row", name=re.compile("mqttevent"))
     expect(row.locator("[data-label=State]")).to_have_text("ready")
-    expect(row.locator("[data-label=Memory]")).to_contain_text("MB", timeout=15_000)
+    expect(row.locator("[data-label=Memory]")).to_contain_text("MB")
     visit.check_weight()
     visit.look("functions")
     page.keyboard.press("/")
@@ -340,7 +335,7 @@ def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: W
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("link", name="fromtemplate")).to_have_count(0)
-    assert not (workspace.root / "functions/fromtemplate").exists()
+    wait_until(lambda: not (workspace.root / "functions/fromtemplate").exists(), what="the end of its folder")
 
 
 def _make_project(page: Page) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from stack.state.access import USER, make_access
 from stack.state.workspace import Workspace as StackWorkspace
-from tests.browser.visit import DESKTOP, Visit
+from tests.browser.visit import DESKTOP, PATIENCE, Visit
 from tests.docker.workspace import ROOT, fetch, make_workspace, wait_until
 from tests.ports import free_port
 
@@ -26,6 +26,7 @@ def guarded(chromium: Browser, tmp_path: Path, pytestconfig: pytest.Config) -> I
     with subprocess.Popen(command, cwd=ROOT, env=workspace.environment()) as process:
         wait_until(lambda: _answers(address), what="the dashboard's answer")
         context = chromium.new_context(viewport=DESKTOP, reduced_motion="reduce")
+        context.set_default_timeout(PATIENCE)
         visit = Visit(context.new_page(), address, pytestconfig.getoption("--pictures"))
         yield visit, password
         context.close()

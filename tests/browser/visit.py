@@ -39,7 +39,9 @@ _ERROR_PAGE = "chrome-error://"
 _INTERRUPTED = "is interrupted by another navigation"
 # In a network of its own the browser reaches a port up to a second after something began to listen at it.
 _NOT_YET = "net::ERR_CONNECTION_REFUSED"
-_TRIES = 5
+_TRIES = 20
+# Milliseconds for what takes one or two seconds by itself.
+PATIENCE = 30_000
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
 )
@@ -110,7 +112,7 @@ class Visit:
     def check_width(self, what: str) -> None:
         """Fail if the page scrolls sideways, as soon as its charts know how wide it is."""
         excess = "document.documentElement.scrollWidth - innerWidth"
-        wait_until(lambda: self.page.evaluate(excess) <= 0, seconds=2, what=f"{what} as narrow as its screen")
+        wait_until(lambda: self.page.evaluate(excess) <= 0, seconds=20, what=f"{what} as narrow as its screen")
 
     def check_weight(self) -> None:
         """Fail if what was loaded since `open` is too heavy."""

@@ -1,7 +1,6 @@
 """The dashboard's API stands whatever a client makes of its OpenAPI document."""
 
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +12,7 @@ from urllib.error import URLError
 import pytest
 
 from stack.state.workspace import PROGRAM, VARIABLE
+from tests.ports import free_port
 from tests.unit.dashboard.serving import wait_until
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -26,17 +26,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A dashboard of its own, with a Docker that no one answers for: whatever is deployed fails at once."""
     folder = tmp_path_factory.mktemp("fuzzed")
     (folder / "stack.yaml").write_text("project: tidegate-unit-fuzzed\nimages: {source: debian}\n")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, VARIABLE: str(folder), "DOCKER_HOST": "tcp://127.0.0.1:9"}
     command = [sys.executable, "-m", "stack.dashboard", "--port", str(port)]
     process = subprocess.Popen(command, cwd=PROGRAM, env=environment, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: _answers(port), what="the dashboard", seconds=30)
+        wait_until(lambda: _answers(port), what="the dashboard")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(port: int) -> bool:
