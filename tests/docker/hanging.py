@@ -15,4 +15,4 @@ DATA = """
     - {{volume: {{name: data, hostPath: {{path: "{folder}"}}}}, volumeMount: {{name: data, mountPath: /data}}}}
 """
 # Far less than what hangs is waited for, and enough for a machine that is busy.
-SECONDS = 50.0
+SECONDS = 150.0

@@ -11,7 +11,7 @@ from typing import Any
 import pika
 import pytest
 
-from tests.docker.workspace import Broker, Workspace
+from tests.docker.workspace import PATIENCE, Broker, Workspace
 
 Deploy = Callable[..., None]
 
@@ -43,7 +43,7 @@ def amqp(workspace: Workspace) -> Any:
     connection.close()
 
 
-def read_feedback(channel: Any, seconds: float = 20) -> tuple[str, Any]:
+def read_feedback(channel: Any, seconds: float = PATIENCE) -> tuple[str, Any]:
     """Return the next message of iot/logs, and its properties."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -119,7 +119,7 @@ def test_a_sensor_that_gets_hot_and_cools_down_gives_two_alerts(
             "iot/sensors", "temperature", value.encode(), pika.BasicProperties(headers={"sensor": "kiln"})
         )
     found: list[dict[str, Any]] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while len(found) < 2 and time.monotonic() < deadline:
         method, _, body = amqp.basic_get("iot/alerts", auto_ack=True)
         found += [json.loads(body)] if method else []
@@ -140,7 +140,7 @@ def test_the_event_functions_survive_a_restart_of_the_broker(
     away = workspace.invoke("invoke-function", "mqttevent", "--body", "2", check=False)
     assert (away.returncode, away.stdout) == (1, "the broker is away; try again in a moment")
     broker.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     for name in names:
         while workspace.invoke("invoke-function", name, "--body", "2", check=False).stdout != "send 2":
             assert time.monotonic() < deadline

@@ -30,7 +30,7 @@ def running(workspace: Workspace, *arguments: str) -> Iterator["subprocess.Popen
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("is_named", [False, True])
@@ -55,6 +55,6 @@ def test_message_of_the_stacks_broker_reaches_a_local_process(
             channel.basic_publish(exchange, "t", b"reading")
             return f"reading {exchange}/t" in output.read_text()
 
-        wait_for(arrives, 30)
+        wait_for(arrives)
         channel.exchange_delete(exchange)
         channel.queue_delete("nuclio-nuclio-nearby")

@@ -129,7 +129,7 @@ def find_own_figures(store: Store, work: Callable[[], None]) -> None:
         return store.query(query)
 
     for figure, query in build_queries(NAME, SCRAPE_SECONDS).items():
-        wait_until(lambda query=query: find(query), seconds=40, what=figure)
+        wait_until(lambda query=query: find(query), seconds=120, what=figure)
     assert count(store, f'min(nuclio_processor_memory_bytes{{function="{NAME}"}})') > 1e6
     assert count(store, f'max(nuclio_processor_cpu_seconds_total{{function="{NAME}"}})') > 0.05
     settings = Settings(data=Data(keep=(KeepRule(topic="#"),), grafana=True))
@@ -138,7 +138,7 @@ def find_own_figures(store: Store, work: Callable[[], None]) -> None:
         text = reduce(lambda text, name: text.replace(name, variables[name]), variables, query)
         # The recorder takes no requests and has lost nothing, so that there may be no series of those.
         is_there = "haproxy" not in text and "dead_letter" not in text
-        wait_until(lambda text=text, is_there=is_there: store.query(text) or not is_there, seconds=40, what=text)
+        wait_until(lambda text=text, is_there=is_there: store.query(text) or not is_there, seconds=120, what=text)
 
 
 def send_over_amqp(workspace: Workspace) -> None:
@@ -243,5 +243,5 @@ def state(number: int) -> dict[str, Any]:
 
 def wait_for_log(workspace: Workspace, text: str) -> str:
     name = container(workspace, "function-tidegate-recorder")
-    wait_until(lambda: text in run_docker("logs", name).stdout, seconds=30)
+    wait_until(lambda: text in run_docker("logs", name).stdout)
     return run_docker("logs", name).stdout

@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.docker.workspace import Workspace
+from tests.docker.workspace import PATIENCE, Workspace
 
 Answer = Callable[[Client, MQTTMessage], Any]
 
@@ -82,7 +82,7 @@ spec:
 
 def post(workspace: Workspace, name: str, **order: Any) -> dict[str, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", workspace.settings.ports.gateway, timeout=60)
-    body = json.dumps({"timeout": 5, **order})
+    body = json.dumps({"timeout": 30, **order})
     connection.request("POST", f"/{name}/", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     found = answer.read()
@@ -103,7 +103,7 @@ def run_device(workspace: Workspace, topic: str, answer: Answer, version: Any) -
     client.connect("127.0.0.1", workspace.settings.ports.mqtt)
     client.subscribe(topic, 1)
     client.loop_start()
-    assert subscribed.wait(10)
+    assert subscribed.wait(PATIENCE)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from stack.plan.scaffold import TRIGGERS
-from tests.docker.workspace import Workspace, list_images, wait_until
+from tests.docker.workspace import PATIENCE, Workspace, list_images, wait_until
 
 NAMES = {trigger: f"scaffold-{trigger}" for trigger in TRIGGERS}
 NODEJS = "scaffold-nodejs"
@@ -44,7 +44,7 @@ def alerts(deployed: Workspace) -> Iterator[tuple[Client, SimpleQueue[MQTTMessag
     client.connect("127.0.0.1", deployed.settings.ports.mqtt)
     client.loop_start()
     client.subscribe("alerts/#", qos=1)
-    granted.get(timeout=20)
+    granted.get(timeout=PATIENCE)
     yield client, received
     client.disconnect()
     client.loop_stop()
@@ -58,7 +58,7 @@ def test_each_new_function_does_what_it_says(
     client, received = alerts
     for value in (b"20", b"30"):
         client.publish("iot/sensors/temperature", value, qos=1).wait_for_publish(20)
-    alerts_by_topic = {one.topic: json.loads(one.payload) for one in (received.get(timeout=30) for _ in TOPICS)}
+    alerts_by_topic = {one.topic: json.loads(one.payload) for one in (received.get(timeout=PATIENCE) for _ in TOPICS)}
     assert alerts_by_topic == {topic: {"value": 30, "limit": 25} for topic in TOPICS}
     deployed.invoke("client", "--protocol", "amqp", "--count", "2", "--rate", "0")
     for trigger, line in {"amqp": "Reading", "mqtt": "Alert", "cron": "Done", "http": "Converted"}.items():

@@ -15,7 +15,7 @@ HANGING = f'{HANG}\ndef handler(context, event):\n    return "late"\n'
 ASLEEP = """
 metadata: {annotations: {tidegate.io/cool-down: "3"}}
 spec:
-  readinessTimeoutSeconds: 100
+  readinessTimeoutSeconds: 300
   minReplicas: 0
   maxReplicas: 1
 """

@@ -25,7 +25,7 @@ TRIGGERS = """
 """
 HANGING_CONFIG = """
 spec:
-  readinessTimeoutSeconds: 100
+  readinessTimeoutSeconds: 300
   env: [{{name: WORD, valueFrom: {{secretKeyRef: {{name: sides, key: word}}}}}}]
 """ + DATA.lstrip("\n")
 
@@ -154,7 +154,7 @@ def test_of_several_those_count_that_are_ready_while_another_hangs(
 
 @pytest.mark.slow
 def test_each_of_several_has_its_own_time_to_be_ready(workspace: Workspace, author: Author, hang: Path) -> None:
-    config = HANGING_CONFIG.format(folder=hang.parent).replace("100", "3")
+    config = HANGING_CONFIG.format(folder=hang.parent).replace("300", "3")
     author("sd-hanging", HANGING, config)
     author("sd-slow", f"import time\ntime.sleep(8)\n{answer('slow')}", "spec: {readinessTimeoutSeconds: 60}\n")
     failed = workspace.invoke("deploy-function", "--all", check=False)

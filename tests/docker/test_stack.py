@@ -17,7 +17,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from stack.state.credentials import USERNAME
-from tests.docker.workspace import Broker, Workspace, fetch, run_docker, wait_until
+from tests.docker.workspace import PATIENCE, Broker, Workspace, fetch, run_docker, wait_until
 from tests.ports import free_port
 from tests.unit.dashboard.serving import Client
 
@@ -65,7 +65,7 @@ def connect_mqtt(workspace: Workspace, user: str, password: str) -> str:
         client.username_pw_set(user, password)
     client.connect("127.0.0.1", workspace.settings.ports.mqtt)
     client.loop_start()
-    assert answered.wait(10)
+    assert answered.wait(PATIENCE)
     client.disconnect()
     client.loop_stop()
     return answers[0]
@@ -185,7 +185,7 @@ def test_logs_follow_until_interrupted(workspace: Workspace) -> None:
             assert any(BROKER in line for line in iter(process.stdout.readline, ""))
             assert process.poll() is None
             process.send_signal(signal.SIGINT)
-            assert "Traceback" not in process.communicate(timeout=15)[0]
+            assert "Traceback" not in process.communicate(timeout=PATIENCE)[0]
         finally:
             process.kill()
 

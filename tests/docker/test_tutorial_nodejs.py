@@ -48,7 +48,7 @@ def check_import(workspace: Workspace) -> None:
     assert fetch(workspace.url("amqpevent")) == (200, "send 20")
     unheard = "1 message came to iot/sensors so far, and none had a routing key that a queue is bound to"
     assert HINT in workspace.invoke("status").stderr
-    wait_until(lambda: unheard in workspace.invoke("status").stderr, seconds=30)
+    wait_until(lambda: unheard in workspace.invoke("status").stderr)
     path = workspace.root / "functions" / "amqpconsume" / "function.yaml"
     assert "- temeprature\n" in path.read_text()
     path.write_text(path.read_text().replace("- temeprature\n", "- temperature\n"))
@@ -102,7 +102,7 @@ def check_functions(workspace: Workspace) -> None:
     """Have both work as their author meant, with the key that the one is bound to."""
     assert fetch(workspace.url("amqpevent")) == (200, "send 20")
     workspace.invoke("publish", "--exchange", "iot/sensors", "--key", "temeprature", "--body", "18")
-    shown = workspace.invoke("logger", "--count", "1", timeout=30).stdout
+    shown = workspace.invoke("logger", "--count", "1").stdout
     assert shown == f"{FEEDBACK}18'\n"
 
 
