@@ -114,7 +114,7 @@ def test_pid_file(tmp_path: Path) -> None:
         assert wait_until(lambda: not holds(check)), "a process that has ended, unnoticed by its parent, counts as gone"
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

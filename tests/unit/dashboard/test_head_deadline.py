@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from stack.dashboard.security.head_deadline import HeadDeadline
 
-SECONDS = 0.3
+SECONDS = 1.0
 REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 _PATIENCE = 20.0
 

@@ -29,7 +29,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
         if "slow" in self.path:
-            time.sleep(1.0)
+            time.sleep(4)
         sent = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()), "body": body}
         content = json.dumps(sent).encode()
         self.send_response(next((status for word, status in STATUSES.items() if word in self.path), 200))

@@ -13,7 +13,7 @@ from stack.live import channel as topics
 from stack.live.broadcaster import Broadcaster
 from stack.live.channel import LogTail, Update
 
-_SECONDS = 5.0
+_SECONDS = 60.0
 
 
 class Sample:
@@ -92,6 +92,9 @@ def test_nothing_is_looked_at_for_no_one() -> None:
 
 def test_all_who_watch_share_each_look_and_its_json() -> None:
     async def test(broadcaster: Broadcaster, source: Sample) -> None:
+        # However long it takes until all have been told.
+        source.pause = 1000.0
+
         async def first() -> Update:
             async with aclosing(broadcaster.follow(["it"])) as updates:
                 return await anext(updates)

@@ -20,7 +20,7 @@ class Echo(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path.endswith("/slow"):
-            time.sleep(0.5)
+            time.sleep(3)
         if self.path.endswith("/gone"):
             self.close_connection = True
             return
