@@ -9,7 +9,7 @@ from typing import Any
 import nuclio_sdk
 
 from stack.processor.configuration import Batch
-from stack.processor.delivery import Delivery
+from stack.processor.delivery import Delivery, Last
 from stack.processor.response import Response, Stream, refuse, respond
 
 Respond = Callable[[Any], Response | Stream]
@@ -28,7 +28,7 @@ def gather(first: Delivery, take: Callable[[float], Delivery | None], batch: Bat
     with suppress(Empty):
         while len(deliveries) < _size(first, batch):
             delivery = take(max(0.0, deadline - monotonic()))
-            if delivery is None:
+            if delivery is None or isinstance(delivery, Last):
                 break
             if delivery.claim():
                 deliveries.append(delivery)
@@ -44,7 +44,7 @@ async def gather_async(
     with suppress(Empty):
         while len(deliveries) < _size(first, batch):
             delivery = await take(max(0.0, deadline - monotonic()))
-            if delivery is None:
+            if delivery is None or isinstance(delivery, Last):
                 break
             if delivery.claim():
                 deliveries.append(delivery)
@@ -53,6 +53,8 @@ async def gather_async(
 
 def _size(first: Delivery, batch: Batch) -> int:
     """Return the size to wait for: what a dispatcher has sent is one batch already."""
+    if isinstance(first, Last):
+        return 0
     companions = getattr(first, "companions", None)
     return batch.size if companions is None else int(companions) + 1
 

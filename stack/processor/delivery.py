@@ -68,6 +68,10 @@ class Lost:
         """Do nothing."""
 
 
+class Last(Lost):
+    """What a source puts among deliveries where no more will come that would fill a batch."""
+
+
 class Intake(Protocol):
     """Where a source puts what arrives; safe from any thread."""
 

@@ -80,9 +80,11 @@ def test_bad_request_fails_alone(start: Start) -> None:
         assert json.loads(good.result().body)[:2] == ["a", 1]
 
 
+@pytest.mark.parametrize("handler", ["handler", "async_handler"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_begun_batch_is_finished_at_the_end(start: Start, workers: int) -> None:
-    processor = start_batches(start, workers, timeout="3s")
+def test_begun_batch_is_finished_at_the_end(start: Start, workers: int, handler: str) -> None:
+    """It does not wait to be full, or for its time-out: no one comes any more."""
+    processor = start_batches(start, workers, handler, timeout="60s")
     with processor.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nConnection: close\r\n\r\na")
         # Who comes later is answered: the other has been read.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from stack.processor.configuration import Function, Trigger
-from stack.processor.delivery import Intake, Report
+from stack.processor.delivery import Intake, Last, Report
 from stack.processor.loop import find_runner
 from stack.processor.response import TIMED_OUT, Response, refuse
 from stack.processor.source.http.connection import HttpConnection
@@ -88,7 +88,7 @@ class HttpSource:
         self._loop = self._runner.loop
         self._report = report
         self._busy = busy or BusyTimer(EventTimer(), 0.0)
-        self._is_shut = False
+        self._is_shut = self._is_deaf = False
         self._is_closed = False
         self._outcomes: deque[tuple[HttpDelivery, Outcome]] = deque()
         self._is_waking = False
@@ -129,6 +129,8 @@ class HttpSource:
         delivery.deadline = self.now + self._patience
         self.waiting[delivery] = True
         self._intake.put(delivery)
+        if self._is_deaf:
+            self._intake.put(Last())
 
     def check_origin(self, delivery: HttpDelivery) -> None:
         """Note which page asks; answer a preflight, and the page of a site that may not ask.
@@ -244,6 +246,9 @@ class HttpSource:
             await self._loop.connect_accepted_socket(self._connect, client)
 
     def _hear_no_more(self) -> None:
+        # A batch that is begun would wait for those who come no more.
+        self._is_deaf = True
+        self._intake.put(Last())
         for connection in list(self.connections):
             connection.finish(hear=False)
         self._close_intake_when_idle()
