@@ -13,6 +13,8 @@ def handler(context, event):
     try:
         value = float(event.body)
     except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
         context.logger.warn_with("Passed over what is no temperature", body=repr(event.body)[:80])
         return "no temperature"
     memory = context.user_data

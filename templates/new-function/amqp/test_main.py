@@ -1,3 +1,4 @@
+import pytest
 from main import handler
 
 from stack.processor.testing import invoke
@@ -9,5 +10,6 @@ def test_lowest_and_highest_are_noted():
     assert answer == b"18.0 to 21.5"
 
 
-def test_what_is_no_temperature_is_passed_over():
-    assert invoke(handler, body="warm").body == b"no temperature"
+@pytest.mark.parametrize("body", ["warm", "nan"])
+def test_what_is_no_temperature_is_passed_over(body):
+    assert invoke(handler, body=body).body == b"no temperature"

@@ -1,3 +1,4 @@
+import pytest
 from main import handler
 
 from stack.processor.testing import invoke
@@ -7,5 +8,6 @@ def test_celsius_becomes_fahrenheit():
     assert invoke(handler, body="21.5").body == {"celsius": 21.5, "fahrenheit": 70.7}
 
 
-def test_what_is_no_number_is_refused():
-    assert invoke(handler, body="warm").status_code == 400
+@pytest.mark.parametrize("body", ["warm", "nan", ""])
+def test_what_is_no_number_is_refused(body):
+    assert invoke(handler, body=body).status_code == 400

@@ -1,5 +1,6 @@
 """Publishes an alert over MQTT for each temperature above a limit."""
 
+import math
 import os
 
 LIMIT = float(os.environ.get("LIMIT", "25"))
@@ -10,6 +11,8 @@ def handler(context, event):
     try:
         value = float(event.body)
     except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
         context.logger.warn_with("Passed over what is no temperature", body=repr(event.body)[:80])
         return "no temperature"
     if value <= LIMIT:

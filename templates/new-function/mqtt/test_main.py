@@ -10,7 +10,7 @@ def test_what_is_above_the_limit_makes_an_alert():
     assert result.outputs.alerts == [{"value": LIMIT + 1, "limit": LIMIT}]
 
 
-@pytest.mark.parametrize("body", [str(LIMIT), "-3", "warm", ""])
+@pytest.mark.parametrize("body", [str(LIMIT), "-3", "warm", "nan", ""])
 def test_what_is_not_makes_none(body):
     result = invoke(handler, body=body)
     assert result.status_code == 200
