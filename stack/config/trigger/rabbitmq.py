@@ -48,9 +48,10 @@ class RabbitAttributes(TlsAttributes):
     queue_type: QueueType = ""
     """quorum or classic; where left out, a durable queue of the stack's own broker is a quorum queue."""
     on_error: Literal["", "retry", "ack", "nack"] = ""
-    """What becomes of a failed message: tried again, forgotten, or refused."""
+    """What becomes of a failed message: retry tries it again, ack drops it, nack refuses it, so that RabbitMQ drops it
+    or hands it to the queue's dead-letter exchange; retry where this and requeueOnError are left out."""
     requeue_on_error: bool | None = None
-    """Put a refused message back into its queue."""
+    """Put a refused message back into its queue; true without onError means nack."""
     max_retries: int = Field(3, ge=0)
     """How often a failed message is tried again before it is kept as a dead letter."""
 
