@@ -16,6 +16,7 @@ from pika.spec import FRAME_END_SIZE, FRAME_HEADER_SIZE, Basic
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.source.broker import open_tls
+from stack.processor.source.rabbitmq.delivered import read_delivered
 
 # Seconds between heartbeats where the URL does not say; a dead connection shows after two. A handler that keeps
 # Python's lock to itself lets none through; with the stack's own broker, whose kernel and ours find out sooner
@@ -98,7 +99,7 @@ _SIZE, _SIZE_AT = Struct(">L"), 3
 
 
 class Connection(AsyncioConnection):  # type: ignore[misc]
-    """Reads as pika does, but cuts its buffer once for all that one read of the socket brought, not once a frame.
+    """Reads as pika does, but messages in one go, and cuts its buffer once for all that a read of the socket brought.
 
     The methods are pika's own hooks, which it calls on itself.
     """
@@ -112,18 +113,35 @@ class Connection(AsyncioConnection):  # type: ignore[misc]
         buffer = self._frame_buffer = self._frame_buffer + data_in
         start, end = 0, len(buffer)
         while start + FRAME_HEADER_SIZE <= end:
-            stop = start + FRAME_HEADER_SIZE + _SIZE.unpack_from(buffer, start + _SIZE_AT)[0] + FRAME_END_SIZE
-            if stop > end:
-                break
-            size, frame = decode_frame(buffer[start:stop])
-            self.bytes_received += size
-            start = stop
-            if frame:
-                self._process_frame(frame)
+            stop = self._take_message(buffer, start) or self._take_frame(buffer, start)
             if self._frame_buffer is not buffer:
-                # The frame has ended the connection.
+                # What it said has ended the connection.
                 return
+            if not stop:
+                break
+            start = stop
         self._frame_buffer = buffer[start:]
+
+    def _take_message(self, buffer: bytes, start: int) -> int:
+        """See to a message that begins here; return where it ends, or 0 if that is to be found frame by frame."""
+        message = read_delivered(buffer, start)
+        channel = self._channels.get(message.channel_number) if message else None
+        if not message or not channel:
+            return 0
+        self.bytes_received += message.stop - start
+        channel._on_deliver(message, message, message.body)
+        return message.stop
+
+    def _take_frame(self, buffer: bytes, start: int) -> int:
+        """See to the frame that begins here; return where it ends, or 0 if it is not whole yet."""
+        stop: int = start + FRAME_HEADER_SIZE + _SIZE.unpack_from(buffer, start + _SIZE_AT)[0] + FRAME_END_SIZE
+        if stop > len(buffer):
+            return 0
+        size, frame = decode_frame(buffer[start:stop])
+        self.bytes_received += size
+        if frame:
+            self._process_frame(frame)
+        return stop
 
     def _process_callbacks(self, frame_value: Any) -> bool:
         """Look for callbacks only where there may be some: deliveries go to their channel."""

@@ -7,9 +7,9 @@ worker could handle now.
 from collections.abc import Sequence
 from time import monotonic
 
-# Seconds of work, and bytes, that may wait in a worker; the most messages, beyond which nothing gets faster; and the
+# Seconds of work, and bytes, that may wait in a worker; the most messages, beyond which little gets faster; and the
 # most where what their handler sends is waited for.
-_WORK, _BYTES, _MOST, _MOST_SETTLING = 0.05, 64 * 1024 * 1024, 500, 2000
+_WORK, _BYTES, _MOST, _MOST_SETTLING = 0.05, 64 * 1024 * 1024, 1000, 2000
 # How much of the mean time of settling the latest one is.
 _WEIGHT = 1 / 64
 # A mean is taken of this many events or seconds, whichever is first. The first one is taken of fewer events: a quorum
