@@ -15,9 +15,10 @@ _WEIGHT = 1 / 64
 # A mean is taken of this many events or seconds, whichever is first. The first one is taken of fewer events: a quorum
 # queue writes each acknowledgement to the disk before it delivers to a worker that asked for one message only.
 _EVENTS, _FIRST_EVENTS, _SECONDS = 64, 4, 0.05
-# A new consumer costs a moment, since a quorum queue writes it to the disk too. A count must be so many times another
-# to be worth one, and after the first few of them so many seconds are between two.
-_APART, _FREE, _REST = 4, 2, 1.0
+# A new consumer costs a moment, since a quorum queue writes it to the disk too. A count must be so many times more, or
+# less, than another to be worth one, and after the first few of them so many seconds are between two: a handler that
+# has just been started is slow, and one of Node.js until it is compiled.
+_MORE, _LESS, _FREE, _REST = 1.5, 4, 3, 1.0
 
 
 class Prefetch:
@@ -81,7 +82,7 @@ class Prefetch:
         """Return whether a count is not worth a new consumer; one message, and what the user set, are meant exactly."""
         if count == self.count or count == self._fixed or min(count, self.count) == 1:
             return count == self.count
-        return self.count / _APART < count < self.count * _APART
+        return self.count / _LESS < count < self.count * _MORE
 
 
 class Acknowledgements:

@@ -332,6 +332,8 @@ def test_prefetch_does_not_waver() -> None:
 
     assert take(4, 0.001)
     assert not take(64, 0.003), "a third is near enough"
+    assert not take(64, 0.0008), "a quarter more is, too"
+    assert take(64, 0.0005)
     assert take(64, 0.02)
     assert not take(64, 0.001), "a change has just been made"
     prefetch._changed -= 2
