@@ -15,6 +15,8 @@ _POLL_SECONDS = 0.2
 _PROBE_SECONDS, _PATIENCE_SECONDS = 1.0, 5.0
 # How long older tasks are waited for, which may have long events to finish.
 _ENDING_SECONDS = 2.0
+# For how long a service may have no task of its new definition: a manager that is busy says late what it was told.
+_UNSEEN_SECONDS = 30.0
 _PAUSED = ("paused", "rollback_paused")
 _TAKING_BACK = "rollback_started"
 
@@ -69,6 +71,8 @@ class UpdateWatch:
         wanted = service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Labels", {}).get(DEFINITION_LABEL)
         new = sorted((one for one in own if _has(one, goal)), key=lambda one: str(one["CreatedAt"]))
         is_new = not service.get("PreviousSpec")
+        if not new and time.monotonic() < self._began + _UNSEEN_SECONDS:
+            return ""
         if wanted != goal.definition:
             # Swarm itself has taken it back; until the older containers are all there again it is waited for.
             return "" if state == _TAKING_BACK else self._tell(new, swarm, "does not come up")

@@ -7,11 +7,12 @@ from typing import Any
 from stack.docker.container import Container
 from stack.docker.swarm.engine import SwarmEngine
 from stack.docker.swarm.task import Swarm, read_tasks
-from stack.docker.swarm.update import Goal, is_done
+from stack.docker.swarm.update import Goal, UpdateWatch, is_done
 from stack.plan.diff import Action, Running, Wanted, find_changes
 from stack.plan.stack import DEFINITION_LABEL
 from stack.plan.swarm import IMAGE_LABEL
 from tests.unit.docker.fake_engine import FakeEngine
+from tests.unit.docker.swarm_documents import serve
 
 NODES = {
     name: {"ID": name, "Description": {"Hostname": name}, "Status": {"State": "ready", "Addr": f"10.0.0.{name[1]}"}}
@@ -112,6 +113,16 @@ def test_global_service_is_done_when_each_machine_has_it() -> None:
     assert is_done([here, there], goal, is_global=True)
     assert not is_done([here, {**there, "Status": {"State": "preparing"}}], goal, is_global=True)
     assert not is_done([], goal, is_global=True)
+
+
+def test_service_whose_tasks_are_not_known_yet_is_waited_for(fake: FakeEngine, tmp_path: Path) -> None:
+    labels = {DEFINITION_LABEL: "a"}
+    spec = {"Name": "p_function-thermo", "Mode": {}, "TaskTemplate": {"ContainerSpec": {"Labels": labels}}}
+    serve(fake, [], [{"ID": "s", "Spec": spec}])
+    watch = UpdateWatch(SwarmEngine("p", tmp_path / "swarm.yaml"), {"function-thermo": Goal("b", 1, 60.0)})
+    assert watch.look() == {}
+    watch._began -= 31
+    assert watch.look() == {"function-thermo": "Docker did not start it."}
 
 
 def test_gateway_of_each_machine_is_no_surplus() -> None:
