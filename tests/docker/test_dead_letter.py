@@ -1,6 +1,7 @@
 """`invoke dead-letters` and a real RabbitMQ: nothing is taken away before it is safe elsewhere."""
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -158,14 +159,27 @@ def test_letters_of_one_function_are_told_apart(workspace: Workspace, post: Post
     assert post.bodies(post.dead) == ["one"]
 
 
-def test_letters_of_a_queue_that_a_function_had_go_to_the_one_that_it_has(stack: Stack, broker: Broker) -> None:
+@pytest.fixture
+def renamed(workspace: Workspace) -> Iterator[str]:
+    """A function that nobody deploys, and so no one takes its messages."""
+    folder = workspace.root / "functions" / "renamed"
+    folder.mkdir()
+    (folder / "main.py").write_text("def handler(context, event):\n    pass\n")
+    trigger = "{kind: rabbit-mq, attributes: {queueName: newer-queue}}"
+    (folder / "function.yaml").write_text(f"spec: {{handler: 'main:handler', triggers: {{queue: {trigger}}}}}\n")
+    yield folder.name
+    shutil.rmtree(folder)
+
+
+def test_letters_of_a_queue_that_a_function_had_go_to_the_one_that_it_has(
+    renamed: str, stack: Stack, broker: Broker
+) -> None:
     """As after a change of `queueName`."""
-    name = "mqttconsume"
-    with closing(Post(broker, f"nuclio-nuclio-{name}-mqtt")) as own, closing(Post(broker, "older-queue")) as older:
-        older.bury("one", function=name)
+    with closing(Post(broker, "newer-queue")) as own, closing(Post(broker, "older-queue")) as older:
+        older.bury("one", function=renamed)
         older.bury("two", function="another")
-        assert [letter.text for letter in list_letters(stack, Choice(name)).letters] == ["one"]
-        assert replay_letters(stack, Choice(name)).sent == 1
+        assert [letter.text for letter in list_letters(stack, Choice(renamed)).letters] == ["one"]
+        assert replay_letters(stack, Choice(renamed)).sent == 1
         assert (own.bodies(own.queue), older.bodies(older.queue), older.bodies(older.dead)) == (["one"], [], ["two"])
 
 
