@@ -180,7 +180,7 @@ def test_letters_of_a_queue_that_a_function_had_go_to_the_one_that_it_has(
         older.bury("two", function="another")
         assert [letter.text for letter in list_letters(stack, Choice(renamed)).letters] == ["one"]
         assert replay_letters(stack, Choice(renamed)).sent == 1
-        assert (own.bodies(own.queue), older.bodies(older.queue), older.bodies(older.dead)) == (["one"], [], ["two"])
+        assert (own.bodies(own.queue), older.bodies(older.dead), older.depth(older.queue)) == (["one"], ["two"], 0)
 
 
 def find_keys(stack: Stack, post: Post) -> list[str]:
