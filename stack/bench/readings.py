@@ -22,7 +22,7 @@ from stack.docker.driver import Driver, docker_cli
 from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.plan.function import service_name
-from stack.plan.recorder import NAME
+from stack.plan.recorder import NAME, RECORDER_QUEUES
 from stack.plan.store import store_url
 from stack.state.workspace import write_file
 
@@ -33,7 +33,7 @@ _SENSORS = 500
 _KEEP = [{"topic": "bench/+/temperature", "value": {"json": "/temperature"}, "labels": {"sensor": "{2}"}}]
 # What the store has taken since it started, by the format.
 _TAKEN = re.compile(rb'^vm_rows_inserted_total\{type="prometheus"\} (\d+)$', re.MULTILINE)
-_SECONDS, _LOOK = 120.0, 0.05
+_SECONDS, _LOOK = 120.0, 0.01
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,37 @@ class _Store:
         found = _TAKEN.search(answer.data)
         return int(found[1]) if found else 0
 
-    def measure_rate(self, wanted: int, before: int) -> float:
-        """Return how many readings a second it takes, from the first that it takes to the last of so many."""
-        began, first, deadline = 0.0, 0, time.monotonic() + _SECONDS
-        while time.monotonic() < deadline:
-            count, now = self.count() - before, time.monotonic()
-            if count >= wanted:
-                return (wanted - first) / (now - began)
-            if count and not began:
-                began, first = now, count
+    def wait_for(self, wanted: int) -> None:
+        """Wait until it has taken so many.
+
+        Raises:
+            StackError: it has not after a long while.
+        """
+        deadline = time.monotonic() + _SECONDS
+        while self.count() < wanted:
+            if time.monotonic() > deadline:
+                raise StackError(f"the recorder has not stored {wanted} readings within {_SECONDS:g} s")
             time.sleep(_LOOK)
-        raise StackError(f"the recorder has not stored {wanted} readings within {_SECONDS:g} s")
+
+
+def measure_rate(count_waiting: Callable[[], int], waiting: int) -> float:
+    """Return how many of waiting messages are taken in a second, from the first look that finds fewer to the last.
+
+    As many are on their way then as at the end. What the store counts would say less: it answers late while it takes
+    readings, and a recorder that starts sends once more what it sent last.
+
+    Raises:
+        StackError: they are not taken within a long while.
+    """
+    began, first, deadline = 0.0, waiting, time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        left, now = count_waiting(), time.monotonic()
+        if left < waiting and not began:
+            began, first = now, left
+        elif not left:
+            return first / (now - began)
+        time.sleep(_LOOK)
+    raise StackError(f"the recorder has not taken {waiting} messages within {_SECONDS:g} s")
 
 
 def open_readings(env: BenchEnv, stack: ExitStack) -> Measurements:
@@ -95,8 +115,14 @@ def _measure_recorder(env: BenchEnv, stack: Stack, store: _Store) -> Figures:
     Driver(stack.engine).halt([recorder])
     _publish(env.broker.amqp_url, env.scale.messages)
     before = store.count()
-    docker_cli.container.start(recorder.id)
-    return {"rate": store.measure_rate(env.scale.messages, before)}
+    queue = min((one for one in env.broker.queues() if one.startswith(RECORDER_QUEUES)), key=len)
+    with open_channel(env.broker.amqp_url) as channel:
+        docker_cli.container.start(recorder.id)
+        rate = measure_rate(
+            lambda: int(channel.queue_declare(queue, passive=True).method.message_count), env.scale.messages
+        )
+    store.wait_for(before + env.scale.messages)
+    return {"rate": rate}
 
 
 def _publish(url: str, count: int) -> None:
