@@ -28,7 +28,7 @@ _UNFIT = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 
 # Words of libyaml.
 _SECOND = "but found another document"
-_UNENDED = ("did not find expected ',' or ']'", "did not find expected ',' or '}'")
+_NO_BRACKET, _NO_BRACE = "did not find expected ',' or ']'", "did not find expected ',' or '}'"
 _STRANGE = ("found character that cannot start any token", "found a tab character that violates indentation")
 _ALIAS = "a value that begins with * is an alias, and one with & names one; put quotes around it"
 _NO_KEY = "did not find expected key"
@@ -39,8 +39,8 @@ _MEANINGS = {
     _NO_KEY: "this line is indented otherwise than those it belongs to",
     "could not find expected ':'": "here or just above is a line without a colon; each is a key and its value",
     "found unexpected end of stream": "a quote that was opened above is not closed",
-    "did not find expected ',' or ']'": "a [ that was opened above is not closed, or a comma is missing",
-    "did not find expected ',' or '}'": "a { that was opened above is not closed, or a comma is missing",
+    _NO_BRACKET: "a [ that was opened above is not closed, or a comma is missing",
+    _NO_BRACE: "a { that was opened above is not closed, or a comma is missing",
     "found undefined alias": _ALIAS,
     "did not find expected alphabetic or numeric character": _ALIAS,
     "did not find expected node content": "no value is here; one that begins with # needs quotes",
@@ -119,7 +119,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
     problem, start = error.problem or error.context or "", error.problem_mark.index if error.problem_mark else 0
     if problem == _SECOND:
         return "another document begins here; a file holds one, so take out this --- and what follows"
-    if problem in _UNENDED and text[start : start + 1] == "{":
+    if problem in (_NO_BRACKET, _NO_BRACE) and text[start : start + 1] == "{":
         return 'a { stands within a value; put quotes around the whole value, such as "plant/{id}/state"'
     if problem == _NO_KEY and text[:start].rpartition("\n")[2].strip():
         return "this does not go on the value before it; put quotes around the whole value"

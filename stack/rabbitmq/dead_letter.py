@@ -45,6 +45,11 @@ class Choice:
     through: frozenset[str] = frozenset()
     """The keys of the last letter of each queue that somebody has seen; what came after them is left alone."""
 
+    def has(self, letter: Letter, owners: Mapping[str, str]) -> bool:
+        """Return whether a letter is chosen; the function is that of its queue, or, if none consumes it, as it says."""
+        is_of = self.function in ("", owners.get(letter.target, letter.function))
+        return is_of and self.key in ("", letter.key) and letter.matches(self.match)
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -146,13 +151,13 @@ def _do(stack: Stack, choice: Choice, *, action: _Action) -> _Done:
     with _open_channel(stack) as (broker, channel):
         channel.confirm_delivery()
         reader = _LetterReader(channel)
-        queues = _find_queues(stack, broker, name=choice.function)
-        is_meant = _choose_owner(stack, choice.function)
+        owners = _find_owners(stack)
+        queues = _find_queues(stack, broker, owners, name=choice.function)
         try:
             if choice.through:
                 queues = _find_seen(reader, queues, through=choice.through)
             total = sum(reader.count(queue) for queue in queues)
-            return _Done(_visit(reader, queues, is_meant, choice=choice, action=action), total)
+            return _Done(_visit(reader, queues, owners, choice=choice, action=action), total)
         finally:
             reader.give_back()
 
@@ -183,13 +188,7 @@ def _find_target(letter: Letter, owners: Mapping[str, str]) -> str:
     return own[0] if letter.target not in owners and len(own) == 1 else letter.target
 
 
-def _choose_owner(stack: Stack, name: str) -> Callable[[Letter], bool]:
-    """Return what tells whether a letter is of a function: by its queue, or, if no one consumes that, as it says."""
-    owners = _find_owners(stack)
-    return lambda letter: name in ("", owners.get(letter.target, letter.function))
-
-
-def _find_queues(stack: Stack, broker: Broker, *, name: str) -> list[str]:
+def _find_queues(stack: Stack, broker: Broker, owners: Mapping[str, str], *, name: str) -> list[str]:
     """Return the queues of dead letters that there are; of a function its own, and those that no one's are any more.
 
     Raises:
@@ -198,10 +197,10 @@ def _find_queues(stack: Stack, broker: Broker, *, name: str) -> list[str]:
     found = sorted(queue for queue in broker.queues() if queue.endswith(DEAD))
     if not name:
         return found
-    plans = {service.plan.name: service.plan for service in stack.inputs.services}
-    if name not in plans:
-        raise FunctionError(f"There is no function {name}. Functions: {', '.join(sorted(plans)) or 'none'}.")
-    others = {queue + DEAD for queue, owner in _find_owners(stack).items() if owner != name}
+    names = {service.plan.name for service in stack.inputs.services}
+    if name not in names:
+        raise FunctionError(f"There is no function {name}. Functions: {', '.join(sorted(names)) or 'none'}.")
+    others = {queue + DEAD for queue, owner in owners.items() if owner != name}
     return [queue for queue in found if queue not in others]
 
 
@@ -257,16 +256,15 @@ class _LetterReader:
 def _visit(
     reader: _LetterReader,
     queues: Sequence[str],
-    is_meant: Callable[[Letter], bool],
+    owners: Mapping[str, str],
     *,
     choice: Choice,
     action: _Action,
 ) -> int:
     """Do something with each chosen letter; return how many were taken off their queues."""
     numbers = count(1)
-    taken_in = (one for queue in queues for one in reader.take(queue, numbers, choice.through))
-    held = (one for one in taken_in if is_meant(one.letter))
-    chosen = (one for one in held if choice.key in ("", one.letter.key) and one.letter.matches(choice.match))
+    held = (one for queue in queues for one in reader.take(queue, numbers, choice.through))
+    chosen = (one for one in held if choice.has(one.letter, owners))
     visited = taken = 0
     for one in islice(chosen, 1 if choice.key else choice.count or None):
         visited += 1

@@ -161,7 +161,7 @@ def test_letters_of_one_function_are_told_apart(workspace: Workspace, post: Post
 
 @pytest.fixture
 def renamed(workspace: Workspace) -> Iterator[str]:
-    """A function that nobody deploys, and so no one takes its messages."""
+    """A function that is not deployed, so that its messages stay."""
     folder = workspace.root / "functions" / "renamed"
     folder.mkdir()
     (folder / "main.py").write_text("def handler(context, event):\n    pass\n")

@@ -30,8 +30,6 @@ _LONGEST_LABEL = 4096
 _SHOWN, _REMEMBERED = 100, 100_000
 # Seconds by which a clock is set back, and not only made slower.
 _SET_BACK = 1.0
-
-
 # What a message may hold of which every number is kept.
 _MOST_NUMBERS, _DEPTH = 1000, 64
 

@@ -88,7 +88,7 @@ class HttpSource:
         self._loop = self._runner.loop
         self._report = report
         self._busy = busy or BusyTimer(EventTimer(), 0.0)
-        self._is_shut = self._is_deaf = False
+        self._is_shut = self._is_draining = False
         self._is_closed = False
         self._outcomes: deque[tuple[HttpDelivery, Outcome]] = deque()
         self._is_waking = False
@@ -129,7 +129,7 @@ class HttpSource:
         delivery.deadline = self.now + self._patience
         self.waiting[delivery] = True
         self._intake.put(delivery)
-        if self._is_deaf:
+        if self._is_draining:
             self._intake.put(Last())
 
     def check_origin(self, delivery: HttpDelivery) -> None:
@@ -247,7 +247,7 @@ class HttpSource:
 
     def _hear_no_more(self) -> None:
         # A batch that is begun would wait for those who come no more.
-        self._is_deaf = True
+        self._is_draining = True
         self._intake.put(Last())
         for connection in list(self.connections):
             connection.finish(hear=False)

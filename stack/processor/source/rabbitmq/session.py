@@ -214,9 +214,7 @@ class Session:
         self._plan = plan
         self._put = intake.put
         self._acknowledgements = Acknowledgements(is_ordered=plan.is_ordered)
-        self._consumer = ""
-        self._is_full = False
-        self._bytes = 0
+        self._consumer, self._is_full, self._bytes = "", False, 0
         # Of the consumer that there is: its limit, its unsettled messages, the last tag before its first, and
         # how many of its messages wait until their copies are confirmed.
         self._limit, self._ahead, self._before, self._held = 0, 0, 0, 0
