@@ -119,15 +119,16 @@ def _refuse_word(machine: Any, message: str) -> None:
     if message.startswith(_UNKNOWN_WORD) and not word.startswith("-"):
         near = [name for name in machine.contexts if name.startswith(f"{word}-")]
         near = near or get_close_matches(word, list(machine.contexts), n=1, cutoff=_LIKENESS)
-        hint = _count_words(machine.context) or (f" Did you mean {' or '.join(near)}?" if near else "")
-        message = name_command(f"There is no task {word!r}.{hint} `invoke --list` shows all.")
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        advice = _count_words(machine.context) or f"{hint} `invoke --list` shows all."
+        message = name_command(f"There is no task {word!r}.{advice}")
     _refuse(machine, message)
 
 
 def _count_words(context: Any) -> str:
     """Return how many words the task takes that stands before one too many."""
     taken = [argument.name.upper() for argument in context.positional_args] if context and context.name else []
-    return f" {context.name} takes {' '.join(taken)} only." if taken else ""
+    return f" {context.name} takes {' '.join(taken)} only; `invoke {context.name} --help` shows more." if taken else ""
 
 
 _UNKNOWN_WORD = "No idea what "

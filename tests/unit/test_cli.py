@@ -109,7 +109,7 @@ def test_word_that_is_no_task_is_told_with_what_is_like_it(folder: Path, word: s
 
 def test_word_too_many_is_told_with_what_the_task_takes(folder: Path) -> None:
     result = invoke(folder, "need", "a", "greet2")
-    assert result.stderr == "There is no task 'greet2'. need takes NAME only. `invoke --list` shows all.\n"
+    assert result.stderr == "There is no task 'greet2'. need takes NAME only; `invoke need --help` shows more.\n"
 
 
 def test_error_is_a_message(folder: Path) -> None:
