@@ -12,9 +12,10 @@ import pytest
 from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.recorder import handler as module
-from stack.processor.recorder.handler import Flusher, Recorder, Store, StoreError
+from stack.processor.recorder.handler import Recorder
 from stack.processor.recorder.recent import RecentLines
 from stack.processor.recorder.rule import read_rules
+from stack.processor.recorder.store import Flusher, Store, StoreError
 
 RULE = {"trigger": "topics", "exchange": "amq.topic", "filter": "#", "values": {"t": None}, "labels": {}}
 RULES = json.dumps({"retention": 1e9, "rules": [RULE]})

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from nuclio_sdk import Event, TriggerInfo
 
+from stack.processor.recorder.message import NoReadingError
 from stack.processor.recorder.pattern import compile_filter
-from stack.processor.recorder.rule import NoReadingError, Rule, RuleSet, read_rules
+from stack.processor.recorder.rule import Rule, RuleSet, read_rules
 
 NOW = 1_800_000_000.0
 MS = 1_800_000_000_000
