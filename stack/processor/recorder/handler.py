@@ -16,6 +16,7 @@ from stack.processor.recorder.recent import RecentLines
 from stack.processor.recorder.rule import RuleSet, is_urgent, read_rules
 from stack.processor.recorder.store import Flusher, Store, StoreError
 from stack.processor.source.broker import Delays
+from stack.processor.threads import start_thread
 
 # Seconds between two attempts to have readings stored, at most.
 _LONGEST_DELAY = 5.0
@@ -98,6 +99,7 @@ def init_context(context: Context) -> None:
     with suppress(StoreError):
         # One that does not answer now is told with the next reading.
         store.repeat()
+    start_thread("watch", store.watch)
     context.user_data.recorder = Recorder(read_rules(rules), store, context.logger, flusher)
 
 

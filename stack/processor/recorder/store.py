@@ -4,17 +4,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event as Flag
-from threading import Thread
+from threading import Lock, Thread
 
 import urllib3
 from urllib3.connection import HTTPConnection
 
-from stack.processor.recorder.recent import RecentLines
+from stack.processor.recorder.recent import WRITTEN_AFTER, RecentLines
 
 # Where VictoriaMetrics takes Prometheus' exposition format, and its answer.
 _PATH, _TAKEN = "/api/v1/import/prometheus", 204
 # What makes the store find what it has taken, which it else does after some seconds, and how often it is asked to.
 _FLUSH_PATH, _FLUSH_SECONDS = "/internal/force_flush", 0.5
+_HEALTH_PATH = "/health"
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=30.0)
 
 
@@ -53,8 +54,9 @@ class Store:
     def __init__(self, address: str, recent: RecentLines) -> None:
         self._pool = _open_pool(_Pool, address)
         # With the first connection of this process, those are sent that were kept by the one before it.
-        self._connections = -1
+        self._connections = self._watched = -1
         self._recent = recent
+        self._lock = Lock()
 
     def send(self, lines: Sequence[str]) -> None:
         """Have lines stored.
@@ -64,13 +66,14 @@ class Store:
         """
         # Halves of characters, which JSON can have, are none in UTF-8.
         body = "".join(lines).encode(errors="replace")
-        self._post(body)
-        if _Connection.made != self._connections:
-            self.repeat()
-        try:
-            self._recent.append(body)
-        except OSError as error:
-            raise StoreError(f"what it takes cannot be noted: {error}") from error
+        with self._lock:
+            self._post(body)
+            if _Connection.made != self._connections:
+                self.repeat()
+            try:
+                self._recent.append(body)
+            except OSError as error:
+                raise StoreError(f"what it takes cannot be noted: {error}") from error
 
     def repeat(self) -> None:
         """Send once more what the store has taken last.
@@ -83,6 +86,28 @@ class Store:
             self._post(before)
             made = _Connection.made
         self._connections = made
+
+    def watch(self) -> None:
+        """Drop what the store has written to its disk, for as long as the process lives."""
+        while True:
+            time.sleep(WRITTEN_AFTER)
+            self.drop_written()
+
+    def drop_written(self) -> None:
+        """Drop what was taken before the last call, if the store has lived since: its connection has."""
+        with self._lock:
+            is_same_store = self._connections == self._watched and self._is_connected()
+            # What cannot be deleted now is with the next call.
+            with suppress(OSError):
+                self._recent.drop_written(is_same_store=is_same_store)
+            self._watched = self._connections
+
+    def _is_connected(self) -> bool:
+        """Return whether the store answers on the connection on which it took what is kept."""
+        with suppress(urllib3.exceptions.HTTPError):
+            self._pool.request("GET", _HEALTH_PATH)
+            return _Connection.made == self._connections
+        return False
 
     def _post(self, body: bytes) -> None:
         try:

@@ -149,6 +149,8 @@ class Server:
                 server.flushed.put(self.path)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
+                if server.closes:
+                    self.send_header("Connection", "close")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -211,6 +213,39 @@ def test_only_the_last_seconds_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
     now += 20.0
     recent.append(b"e\n")
     assert b"".join(sorted(recent.read())) == b"c\nd\ne\n"
+
+
+def list_kept(store: Store, folder: Path) -> list[str]:
+    """Return the files that are kept after one look at the store."""
+    store.drop_written()
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_the_store_has_written_does_not_come_back_with_its_next_start(tmp_path: Path) -> None:
+    (tmp_path / "former-0.current").write_text("x\n")
+    with closing(Server()) as server:
+        store = Store(f"http://127.0.0.1:{server.port}", RecentLines(tmp_path, "topics-0"))
+        store.send(["a\n"])
+        # Another worker's are sent with the first connection, and so written as well.
+        assert list_kept(store, tmp_path) == ["former-0.current", "topics-0.current"]
+        store.send(["b\n"])
+        assert list_kept(store, tmp_path) == ["topics-0.current"]
+        assert list_kept(store, tmp_path) == []
+        store.send(["c\n"])
+        server.bodies.clear()
+        store.repeat()
+        assert server.bodies == ["c\n"]
+
+
+def test_what_a_store_may_not_have_written_before_it_was_killed_is_kept(tmp_path: Path) -> None:
+    with closing(Server()) as server:
+        store = Store(f"http://127.0.0.1:{server.port}", RecentLines(tmp_path, "topics-0"))
+        server.closes = True
+        store.send(["a\n"])
+        for _ in range(3):
+            # Each look makes a new connection, which might be to another process.
+            assert list_kept(store, tmp_path) == ["topics-0.current"]
+    assert list_kept(store, tmp_path) == ["topics-0.current"]
 
 
 def test_no_room_to_note_what_is_taken_is_no_acknowledgement(tmp_path: Path) -> None:
