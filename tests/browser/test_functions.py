@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace, fetch, wait_until
@@ -304,6 +304,39 @@ def test_an_update_leaves_what_is_open_and_typed(visit: Visit, write: Callable[.
     expect(search).to_be_focused()
 
 
+def test_a_menu_without_an_answer_is_asked_for_again(visit: Visit) -> None:
+    page, asked = visit.open("/functions"), []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/menu") else None)
+    page.route("**/amqpevent/menu", lambda route: route.abort(), times=1)
+    menu, link = page.get_by_label("More about amqpevent"), page.get_by_role("link", name="Export as YAML")
+    menu.click()
+    expect(page.get_by_text("No answer came from the dashboard.", exact=True)).to_be_visible()
+    menu.click()
+    menu.click()
+    expect(link).to_be_visible()
+    menu.click()
+    expect(link).to_be_hidden()
+    menu.click()
+    expect(link).to_be_visible()
+    assert len(asked) == 2
+    visit.troubles.clear()
+
+
+def test_a_late_answer_leaves_a_dialog_that_was_opened_again(walker: Visit) -> None:
+    page, held = walker.open("/functions"), list[Route]()
+    page.route("**/projects", lambda route: held.append(route))
+    name = _open_new_project(page)
+    name.fill(_PROJECT)
+    page.get_by_role("button", name="Make it").click()
+    wait_until(lambda: held, what="the request")
+    page.keyboard.press("Escape")
+    name = _open_new_project(page)
+    name.fill("another")
+    held[0].continue_()
+    expect(page.get_by_role("heading", name=_PROJECT)).to_be_visible()
+    expect(name).to_have_value("another")
+
+
 def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: Workspace) -> None:
     # A try before this one may have made it.
     shutil.rmtree(workspace.root / "functions/fromtemplate", ignore_errors=True)
@@ -338,10 +371,15 @@ def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: W
     wait_until(lambda: not (workspace.root / "functions/fromtemplate").exists(), what="the end of its folder")
 
 
-def _make_project(page: Page) -> None:
+def _open_new_project(page: Page) -> Locator:
+    """Open the dialog that makes a project; return its field for the name."""
     page.get_by_label("More", exact=True).click()
     page.get_by_role("button", name="New project").click()
-    page.get_by_label("Name").fill(_PROJECT)
+    return page.get_by_label("Name")
+
+
+def _make_project(page: Page) -> None:
+    _open_new_project(page).fill(_PROJECT)
     page.get_by_label("What it is for").fill("As Nuclio's tutorial has it")
     page.get_by_role("button", name="Make it").click()
     expect(page.get_by_role("heading", name=_PROJECT)).to_be_visible()

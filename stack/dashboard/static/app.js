@@ -99,17 +99,18 @@ export function confirm(question, { yes = "Go on", danger = false } = {}) {
   });
 }
 
-// What a button does is not done once more by a double click, or by a second press while it is under way; and what a
-// closed dialog shows is not looked at again.
+// What a button does is not done once more by a double click, or by a second press while it is under way; what a closed
+// dialog shows is not looked at again; and a menu is asked for when it is opened, and again where no answer came.
 const underWay = new WeakSet();
 const isPressed = (event) => ["click", "submit"].includes(event?.type);
+const hasMenu = (elt) => elt.matches("details.menu") && (!elt.open || elt.querySelector(".menu-items").childElementCount);
 document.addEventListener("htmx:beforeSend", ({ detail }) => underWay.add(detail.requestConfig.elt));
 document.addEventListener("htmx:afterRequest", ({ detail }) => underWay.delete(detail.requestConfig.elt));
 document.addEventListener("htmx:confirm", (event) => {
   const { elt, triggeringEvent, verb } = event.detail;
   // Two pages on is what two quick clicks on "next" mean.
   const isAgain = (verb !== "get" && triggeringEvent?.detail > 1) || underWay.has(elt);
-  const isVain = isPressed(triggeringEvent) ? isAgain : elt.closest("dialog:not([open])");
+  const isVain = isPressed(triggeringEvent) ? isAgain : elt.closest("dialog:not([open])") || hasMenu(elt);
   if (!isVain) return;
   event.preventDefault();
   event.stopImmediatePropagation();
@@ -140,9 +141,17 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   const dialog = detail.target?.closest("dialog");
   if (dialog && !dialog.open) dialog.showModal();
 });
+// How often each dialog was closed, and, when a request was sent, its own.
+const closings = new WeakMap();
+const sentAfter = new WeakMap();
+const countClosings = (elt) => closings.get(elt.closest("dialog")) ?? 0;
+document.addEventListener("close", ({ target }) => closings.set(target, countClosings(target) + 1), true);
+document.addEventListener("htmx:beforeSend", ({ detail: { elt, xhr } }) => sentAfter.set(xhr, countClosings(elt)));
 document.addEventListener("htmx:afterRequest", ({ detail: { elt, requestConfig, successful, target, xhr } }) => {
-  // What was refused, or is asked about first, is to be sent again.
-  const isOver = successful && xhr.status !== UNPROCESSABLE && !target?.matches("dialog:has(form)");
+  // What was refused, or is asked about first, is to be sent again; and a dialog that was closed and opened again
+  // meanwhile is about something else.
+  const isReopened = elt.closest("dialog[open]") && sentAfter.get(xhr) !== countClosings(elt);
+  const isOver = successful && xhr.status !== UNPROCESSABLE && !target?.matches("dialog:has(form)") && !isReopened;
   if (!isOver) return;
   // The answer may have replaced what was sent.
   document.getElementById(requestConfig.elt.dataset.resets)?.reset();
