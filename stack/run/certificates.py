@@ -69,7 +69,8 @@ def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
             if stack is not before:
                 _hand_over(stack)
     served = make_tls(workspace, stack.settings, names=stack.bare_inputs.certificate.names)
-    _print(workspace, served, is_own=bool(stack.settings.tls.certificate), as_json=as_json)
+    is_own, is_shown = bool(stack.settings.tls.certificate), _is_rendered(stack)
+    _print(workspace, served, is_own=is_own, is_shown=is_shown, as_json=as_json)
 
 
 def _is_rendered(stack: Stack) -> bool:
@@ -102,7 +103,7 @@ def _write_names(workspace: Workspace, names: Sequence[str]) -> None:
         console.note(f"{FILE}: {' and '.join(told)} now.")
 
 
-def _print(workspace: Workspace, served: Served, *, is_own: bool, as_json: bool) -> None:
+def _print(workspace: Workspace, served: Served, *, is_own: bool, is_shown: bool, as_json: bool) -> None:
     path = authority_path(workspace)
     authority = read_certificate(path.read_bytes())
     document = {
@@ -124,4 +125,5 @@ def _print(workspace: Workspace, served: Served, *, is_own: bool, as_json: bool)
     console.show(f"authority{' of devices' if is_own else ''}: {path}")
     console.show(f"its fingerprint (SHA-256): {document['fingerprint']}")
     trust = "" if is_own else " Devices and browsers trust them by the authority's file."
-    console.say(f"Next: `invoke up` has the ports with TLS.{trust}")
+    after = "The servers show it within two minutes." if is_shown else "Next: `invoke up` has the ports with TLS."
+    console.say(f"{after}{trust}")

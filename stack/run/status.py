@@ -32,6 +32,7 @@ from stack.run.function_snapshot import load_publishers
 from stack.run.notify import print_failing_channels
 from stack.run.processor_stats import fetch_stats
 from stack.state.account_use import AccountUse
+from stack.state.tls import load_served
 from stack.victoriametrics.state import fetch_state
 
 # So many clients of one account are named.
@@ -114,6 +115,7 @@ def _describe_all(stack: Stack, found: _Survey) -> list[dict[str, Any]]:
             **hints.get(one.function, {}),
             **_describe_messages(one, found),
             **(_describe_store(found.store) if one.service == STORE else {}),
+            **(_describe_certificate(stack) if one.service == GATEWAY else {}),
         }
         for one in found.containers
     ]
@@ -126,6 +128,8 @@ def _print_all(stack: Stack, found: _Survey) -> None:
         _print_broker(found.broker, found.dead)
         _print_accounts(found.accounts)
         print_store(found.store)
+        for trouble in _find_certificate_troubles(stack):
+            console.warn(f"{trouble.subject} {trouble.what} {trouble.advice}")
         if (age := find_age(stack)) is not None:
             console.note(describe_age(age))
     elif other := find_other_engine(stack.engine):
@@ -147,6 +151,18 @@ def _describe_store(store: StoreState | None) -> dict[str, Any]:
     if not store:
         return {}
     return {**asdict(store), "problems": [one.as_document() for one in store.troubles]}
+
+
+def _find_certificate_troubles(stack: Stack) -> list[Trouble]:
+    """Return that a certificate of the user's own has ended, or ends soon; the stack's own is renewed in time."""
+    file = stack.settings.tls.certificate
+    served = load_served(stack.workspace) if stack.settings.tls.is_on and file else None
+    return [trouble] if served and (trouble := served.find_trouble(file)) else []
+
+
+def _describe_certificate(stack: Stack) -> dict[str, Any]:
+    troubles = _find_certificate_troubles(stack)
+    return {"problems": [one.as_document() for one in troubles]} if troubles else {}
 
 
 def _print_notes(stack: Stack, broker: BrokerSurvey) -> None:

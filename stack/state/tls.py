@@ -19,6 +19,7 @@ from stack.config.settings import FILE, Settings
 from stack.errors import ConfigError
 from stack.plan.image import digest
 from stack.plan.tls import AUTHORITY, CERTIFICATE, KEY, MOUNTED, ServerCertificate, name_revocations
+from stack.plan.trouble import Trouble
 from stack.state.certificates import (
     DEVICE_DAYS,
     RENEW_BEFORE,
@@ -54,10 +55,13 @@ class Served:
         """Return when the certificate ends."""
         return datetime.fromtimestamp(self.ends, UTC)
 
-    @property
-    def ends_soon(self) -> bool:
-        """Return whether it is time to see to it, where the stack does not do so itself."""
-        return self.end - datetime.now(UTC) < _SOON
+    def find_trouble(self, file: str) -> Trouble | None:
+        """Return that the certificate in a file of the user's own has ended, or ends within two weeks."""
+        left = self.end - datetime.now(UTC)
+        if left > _SOON:
+            return None
+        verb, level = ("ends", "warn") if left > timedelta() else ("has ended", "error")
+        return Trouble(file, f"{verb} on {self.end.date()}.", "Renew it, then type `invoke up`.", level)
 
 
 def authority_path(workspace: Workspace) -> Path:

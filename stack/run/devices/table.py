@@ -87,7 +87,8 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
             writer.writerow((device.name, make_login(stack.workspace, device.name, is_durable=False)))
         if devices:
             sync_tree(stack.workspace.secrets)
-        with tolerate_absence(), console.working(f"Making {len(devices):,} accounts") as work:
+        count = "1 account" if len(devices) == 1 else f"{len(devices):,} accounts"
+        with tolerate_absence(), console.working(f"Making {count}") as work:
             work.follow(f"{done:,} are made" for done in make_accounts(stack, devices))
     if devices:
         settle_first_login(stack)

@@ -102,7 +102,7 @@ def _fetch(request: SiteRequest, sites: Sequence[ChosenSite]) -> list[SiteStatus
         names = [name for name in sorted(known) if request.name in ("", name)]
         return {name: read_function(known[name]) for name in names}
 
-    with console.working(f"Asking {len(sites)} sites"):
+    with console.working("Asking 1 site" if len(sites) == 1 else f"Asking {len(sites)} sites"):
         for site, functions in visit_sites(sites, fetch, parallel=request.side_by_side, seconds=seconds):
             if isinstance(functions, StackError):
                 found[site.name] = SiteStatus(site, {}, str(functions))

@@ -1,7 +1,7 @@
 """`invoke certificates`, and the renewal that the dashboard sees to."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -16,7 +16,7 @@ from stack.plan.tls import MOUNTED
 from stack.run import certificates
 from stack.run.certificates import make_certificates, renew_certificates
 from stack.run.stack import prepare_certificates, render_stack
-from stack.state.tls import authority_path, has_bad_authority, load_served
+from stack.state.tls import Served, authority_path, has_bad_authority, load_served
 from stack.state.workspace import Workspace
 
 
@@ -168,3 +168,24 @@ def test_what_ends_soon_is_renewed_once_and_the_gateway_told(
     renew_certificates(open_stack(workspace))
     assert len(told) == 1
     assert authority_path(workspace).exists()
+
+
+def test_next_is_up_where_the_ports_are_not_there_yet(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    make_certificates([], as_json=False)
+    assert "Next: `invoke up`" in capsys.readouterr().err
+    workspace.rendered.mkdir(exist_ok=True)
+    (workspace.rendered / "compose.yaml").write_text(f"- {MOUNTED}\n")
+    make_certificates([], as_json=False)
+    said = capsys.readouterr().err
+    assert "The servers show it within two minutes." in said
+    assert "invoke up" not in said
+
+
+@pytest.mark.parametrize(("days", "level"), [(13, "warn"), (-2, "error"), (15, "")])
+def test_end_of_ones_own_certificate_is_told(days: int, level: str) -> None:
+    end = datetime.now(UTC) + timedelta(days=days, hours=1)
+    trouble = Served(("a.local",), end.timestamp(), "").find_trouble("own.pem")
+    assert (trouble.level if trouble else "") == level
+    if trouble:
+        verb = "ends" if days > 0 else "has ended"
+        assert f"{trouble.subject} {trouble.what}" == f"own.pem {verb} on {end.date()}."
