@@ -1,4 +1,4 @@
-"""`invoke readings` and `invoke forget-readings`: what the store has, for a person or as a file."""
+"""`invoke readings` and `invoke data`: what the store has, for a person or as a file."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,6 +8,7 @@ from itertools import pairwise
 from math import ceil, isfinite
 
 from stack import console
+from stack.config.data import LABEL
 from stack.contract import parse_days
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, DataError
@@ -91,10 +92,13 @@ def read_labels(texts: Sequence[str]) -> dict[str, str]:
     Raises:
         DataError: one is not written as NAME=VALUE.
     """
-    pairs = [text.partition("=") for text in texts]
-    if wrong := [text for text, (name, equals, _) in zip(texts, pairs, strict=True) if not (name and equals)]:
-        raise DataError(f"--labels {wrong[0]}: should be such as sensor=oven.")
-    return {name: value for name, _, value in pairs}
+    labels = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and LABEL.fullmatch(name)):
+            raise DataError(f"--labels {text}: should be such as sensor=oven; a name has letters, digits and _.")
+        labels[name] = value
+    return labels
 
 
 def manage_data(action: str, metric: str, *, labels: Mapping[str, str], yes: bool) -> None:

@@ -8,7 +8,15 @@ from unittest.mock import Mock
 import pytest
 
 from stack.errors import DataError
-from stack.run.readings import ReadingsRequest, _draw, find_series, forget_last_seen, manage_data, print_readings
+from stack.run.readings import (
+    ReadingsRequest,
+    _draw,
+    find_series,
+    forget_last_seen,
+    manage_data,
+    print_readings,
+    read_labels,
+)
 from stack.victoriametrics.client import Series
 
 OVEN = {"sensor": "oven"}
@@ -53,6 +61,13 @@ def test_what_is_calculated_cannot_be_deleted() -> None:
 def test_label_without_value_does_not_delete_all_that_lacks_it() -> None:
     with pytest.raises(DataError, match="--labels sensor=: needs a value"):
         manage_data("forget", "", labels={"sensor": ""}, yes=True)
+
+
+@pytest.mark.parametrize("text", ["sensor", "=oven", "se-nsor=oven", "", "1st=a"])
+def test_what_is_no_label_is_refused_before_the_store_is_asked(text: str) -> None:
+    with pytest.raises(DataError, match="should be such as sensor=oven"):
+        read_labels(["sensor=oven=hot", text])
+    assert read_labels(["sensor=oven=hot", "a_1="]) == {"sensor": "oven=hot", "a_1": ""}
 
 
 @pytest.mark.parametrize("metric", ['temperature{sensor=~".+"}', '{sensor="oven"}'])
