@@ -10,10 +10,11 @@ import pytest
 from stack.processor.delivery import Failure
 from stack.processor.in_flight import InFlight
 from stack.processor.response import Response
+from stack.processor.source.rabbitmq.delivery import AmqpDelivery
 from stack.processor.source.rabbitmq.flow import Prefetch
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.publisher import PublishRequest
-from stack.processor.source.rabbitmq.session import AmqpDelivery, Session
+from stack.processor.source.rabbitmq.session import Session
 from stack.processor.source.rabbitmq.topology import Policy, RetryPlan, Topology
 
 LARGE = b"x" * (16 * 1024 * 1024)
