@@ -15,16 +15,14 @@ from typing import Any
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
-from stack.contract import ATTEMPTS
 from stack.processor.configuration import Function
-from stack.processor.delivery import Failure, Intake, Lost, Report
-from stack.processor.in_flight import fingerprint_message
+from stack.processor.delivery import Intake, Lost, Report
 from stack.processor.loop import find_runner
-from stack.processor.response import Response
 from stack.processor.source.broker import Delays, SourceContext, read_filters
 from stack.processor.source.lock import open_lock
 from stack.processor.source.mqtt.client import connect, open_client, read_address
-from stack.processor.source.mqtt.connection import Connection, Publish, read_message
+from stack.processor.source.mqtt.connection import Connection, Publish
+from stack.processor.source.mqtt.delivery import MqttDelivery
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
 from stack.processor.source.mqtt.retry_source import RetryQueueSource
 from stack.processor.status import State
@@ -40,95 +38,6 @@ _LASTING, _LOOK_SECONDS, _LAST_LOOK_SECONDS = 60.0, 1.0, 0.01
 _AT_ONCE = 4
 # Messages that may wait for the handler: QoS 0 would fill the memory; of what is acknowledged the broker holds back.
 _WAITING_LIMIT = 10_000
-
-
-class MqttDelivery:
-    """One message on its way through a worker."""
-
-    __slots__ = (
-        "_crash_fingerprint",
-        "_fingerprint",
-        "_is_again",
-        "_mid",
-        "_qos",
-        "_session",
-        "_source",
-        "attempts",
-        "message",
-        "pool_index",
-        "release",
-    )
-
-    def __init__(self, source: "MqttSource", publish: Publish, session: int) -> None:
-        self.message = read_message(publish)
-        self.attempts = 0
-        self._source = source
-        self.release = source.in_flight.release
-        self._mid, self._qos = publish.mid, publish.qos
-        self._is_again, self._session = publish.is_again, session
-        self._crash_fingerprint = self._fingerprint = 0
-
-    def claim(self) -> bool:
-        """Return whether it is to be handled.
-
-        It is not when its connection is gone, since the broker sends it again, nor when a worker died of it.
-        """
-        source = self._source
-        if not self.attempts:
-            source.note_claim()
-        if self._qos and not source.is_current(self._session):
-            return False
-        fingerprint = fingerprint_message(self.message.topic, self.message.payload)
-        self._recall_attempts(fingerprint)
-        if self._is_again and (reason := source.in_flight.take_crash(fingerprint)):
-            self._crash_fingerprint = fingerprint
-            source.retries.keep(self, Failure(reason, ""))
-            return False
-        self._fingerprint = fingerprint
-        return True
-
-    @property
-    def is_stale(self) -> bool:
-        """Return whether the broker sends the message again."""
-        return bool(self._qos) and not self._source.is_current(self._session)
-
-    def hold(self) -> None:
-        """Note that the handler gets the message."""
-        self._source.in_flight.hold(self._fingerprint)
-
-    def _recall_attempts(self, fingerprint: int) -> None:
-        """Go on counting where the broker delivers again, on another connection, what has failed here."""
-        if self._is_again and not self.attempts and (attempts := self._source.retries.recall(fingerprint)):
-            self.attempts = self.message.headers[ATTEMPTS] = attempts
-
-    def done(self, response: Response) -> None:
-        """Have the message acknowledged."""
-        self._source.in_flight.release()
-        if self.attempts:
-            self._source.retries.forget(fingerprint_message(self.message.topic, self.message.payload))
-        self.acknowledge()
-
-    def failed(self, response: Response, failure: Failure) -> None:
-        """Have the message tried again, or kept as a dead letter."""
-        self._source.in_flight.release()
-        self._source.retries.keep(self, failure)
-
-    def resolve_crash(self) -> None:
-        """Note that the worker that tries the message again knows of the worker that died of it."""
-        if self._crash_fingerprint:
-            self._source.in_flight.resolve_crash(self._crash_fingerprint)
-            self._crash_fingerprint = 0
-
-    def acknowledge(self) -> None:
-        """Let the broker forget the message."""
-        self.resolve_crash()
-        if self._qos:
-            self._source.acknowledge(self._mid, self._qos, self._session)
-
-    def acknowledge_soon(self) -> None:
-        """Do the same from another thread than the worker's, which may have nothing else to do and so not flush."""
-        self.acknowledge()
-        self._source.acknowledge_soon()
 
 
 class MqttSource:

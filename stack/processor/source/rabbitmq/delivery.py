@@ -1,22 +1,42 @@
 """One message of a queue on its way through a worker."""
 
+from collections import deque
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from stack.contract import DELIVERY_COUNT
 from stack.processor.delivery import Failure
-from stack.processor.in_flight import fingerprint_message
+from stack.processor.in_flight import InFlight, fingerprint_message
 from stack.processor.message import AmqpMessage
 from stack.processor.response import Response
-
-if TYPE_CHECKING:
-    from stack.processor.source.rabbitmq.session import Session
+from stack.processor.source.rabbitmq.flow import Prefetch
 
 # How often a message may be delivered without an outcome; a quorum queue counts that.
 _MOST_DELIVERIES = 5
 # Seconds that a message waits at most for the copies of those that failed before it: one that has failed, or ended a
 # worker, perhaps; and any other.
 _COPIES_WITHIN, _SOON = 2.0, 0.1
+
+
+class DeliveringSession(Protocol):
+    """What a delivery needs of the session that it came with."""
+
+    is_current: bool
+    outcomes: "deque[tuple[AmqpDelivery, Failure | None]]"
+    prefetch: Prefetch
+    in_flight: InFlight
+    settle_copies: Callable[[float], None]
+
+    @property
+    def has_copies(self) -> bool:
+        """Return whether originals of copies are to be acknowledged still."""
+
+    def note_late(self, message: AmqpMessage, seconds: float) -> None:
+        """Note how long a message took."""
+
+    def take_overdue(self, fingerprint: int) -> str:
+        """Return why a message failed whose outcome could not be told; nothing if there is no such."""
 
 
 class AmqpDelivery:
@@ -34,7 +54,7 @@ class AmqpDelivery:
         "tag",
     )
 
-    def __init__(self, session: "Session", tag: int, message: AmqpMessage, *, is_again: bool) -> None:
+    def __init__(self, session: DeliveringSession, tag: int, message: AmqpMessage, *, is_again: bool) -> None:
         self._session = session
         self._is_again = is_again
         self._began = 0.0

@@ -9,8 +9,8 @@ from stack.processor.in_flight import InFlight
 from stack.processor.response import Response
 from stack.processor.source.mqtt import retries as module
 from stack.processor.source.mqtt.connection import Publish
+from stack.processor.source.mqtt.delivery import MqttDelivery
 from stack.processor.source.mqtt.retries import MemoryRetries
-from stack.processor.source.mqtt.source import MqttDelivery
 from stack.processor.stats import Count
 
 FAILURE, DONE = Failure("ValueError: no", ""), Response(200, "", b"", {})
