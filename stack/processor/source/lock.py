@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 from math import inf
-from time import monotonic
+from time import monotonic, time
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -137,6 +137,9 @@ _RENEWAL, _LEASE, _ANOTHER = 2.0, 6.0, 15.0
 _LATE, _LOOK = 30.0, 0.02
 # Seconds that a node may take to answer before the next one is tried.
 _CONNECT_SECONDS = 3
+# Seconds by which the clocks of machines may differ: a moment that is further ahead was one of a clock that was wrong,
+# and has been set since.
+_WRONG_CLOCK = 3600.0
 
 
 class Token(NamedTuple):
@@ -176,6 +179,7 @@ class TokenLock(Lock):
             return self.is_held
         token, until, is_sent = Token(due, uuid4().hex), monotonic() + _LATE, False
         while monotonic() < until and not self._is_stopped.is_set():
+            self._forget_wrong_clock()
             if self._token.due >= due:
                 return self._token == token and self.is_held
             if self.is_held and not is_sent:
@@ -236,6 +240,9 @@ class TokenLock(Lock):
     def _on_token(self, channel: Any, method: Any, _properties: object, body: bytes) -> None:
         """Keep one message, that of the latest moment, and have the others forgotten."""
         found, self._seen = self._read(body), monotonic()
+        self._forget_wrong_clock()
+        if found.due > time() + _WRONG_CLOCK:
+            found = Token()
         if self._tag and found.due <= self._token.due:
             channel.basic_ack(method.delivery_tag)
             return
@@ -244,6 +251,11 @@ class TokenLock(Lock):
         self._tag = method.delivery_tag
         if found.due > self._token.due:
             self._token = found
+
+    def _forget_wrong_clock(self) -> None:
+        """Forget a moment so far ahead that nothing would be run for too long; the next one that is run is noted."""
+        if self._token.due > time() + _WRONG_CLOCK:
+            self._token = Token()
 
 
 def open_lock(function: Function, trigger: Trigger) -> Lock | None:

@@ -103,3 +103,18 @@ def test_without_a_clock_that_all_have_the_active_one_runs() -> None:
     assert not replica.claim(None)
     replica.get(1, replica.write(Token()))
     assert replica.claim(None)
+
+
+def test_a_moment_of_a_clock_that_was_wrong_keeps_nothing_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr("stack.processor.source.lock.time", lambda: now)
+    replica, another = Replica(), Replica()
+    theirs = another.write(Token(now + 1800.0, "a clock half an hour ahead"))
+    replica.get(1, another.write(Token(now + 1e8, "a clock of years ahead")))
+    connect(replica)
+    assert replica.claim(now)
+    replica.get(20, theirs)
+    assert not replica.claim(now + 60.0)
+    # What it has noted itself is as wrong as soon as its clock is set back.
+    now -= 1e8
+    assert replica.claim(now)
