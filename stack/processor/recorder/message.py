@@ -108,6 +108,9 @@ class Message:
             document = self._parse()
         except NoReadingError:
             return []
+        if not isinstance(document, dict | list):
+            number = None if isinstance(document, str) else _to_number(document)
+            return [] if number is None else [("", number)]
         found = list(islice(_walk(document, "", 0), _MOST_NUMBERS + 1))
         if len(found) > _MOST_NUMBERS:
             raise NoReadingError(f"the body has more than {_MOST_NUMBERS:,} numbers; a rule with values names some")
@@ -206,19 +209,17 @@ def _load_json(body: Any) -> Any:
         return json.loads(body)
 
 
-def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+def _walk(value: dict[str, Any] | list[Any], path: str, depth: int) -> Iterator[tuple[str, str]]:
     """Yield every number of a JSON document; but for its time, which is none of its readings."""
-    if depth > _DEPTH:
+    if depth >= _DEPTH:
         raise NoReadingError(f"the body is nested deeper than {_DEPTH}")
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if path or key not in _TIMES or _to_time(item) is None:
-                yield from _walk(item, f"{path}/{key}", depth + 1)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _walk(item, f"{path}/{index}", depth + 1)
-    elif not isinstance(value, str) and (number := _to_number(value)) is not None:
-        yield path.removeprefix("/"), number
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list):
+            yield from _walk(item, f"{path}/{key}", depth + 1)
+        elif isinstance(item, str) or (not path and key in _TIMES and _to_time(item) is not None):
+            continue
+        elif (number := _to_number(item)) is not None:
+            yield f"{path}/{key}"[1:], number
 
 
 def _to_number(value: Any) -> str | None:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nuclio_sdk import Event
 
@@ -81,6 +82,7 @@ class Rule:
         return found
 
 
+@lru_cache(_REMEMBERED)
 def _name_field(path: str) -> str:
     return _write_label("field", path) if path else ""
 
