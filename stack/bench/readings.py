@@ -1,9 +1,10 @@
 """Readings per second, from the recorder's queue into the store."""
 
+import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,10 +31,51 @@ _PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 # The readings a second that there are to be.
 _WANTED = 20_000.0
 _SENSORS = 500
-_KEEP = [{"topic": "bench/+/temperature", "value": {"json": "/temperature"}, "labels": {"sensor": "{2}"}}]
+_KEEP = [
+    {"topic": "bench/+/temperature", "value": {"json": "/temperature"}, "labels": {"sensor": "{2}"}},
+    {"topic": "bench/all/+"},
+]
+# What a gateway sends at once of a machine; of such messages there are half as many, so that the rest takes as long.
+_NUMBERS, _FEWER = 50, 2
+# Messages whose readings the store gets with one request, as it does from the recorder.
+_BATCH, _IMPORT_PATH, _IMPORTED = 1000, "/api/v1/import/prometheus", 204
 # What the store has taken since it started, by the format.
 _TAKEN = re.compile(rb'^vm_rows_inserted_total\{type="prometheus"\} (\d+)$', re.MULTILINE)
 _SECONDS, _LOOK = 120.0, 0.01
+
+
+@dataclass(frozen=True)
+class _Load:
+    """Messages that wait; each has so many readings, with a time of its own: of one time they would be one."""
+
+    messages: int
+    numbers: int
+    begin: int
+    """The time of the first message, in milliseconds since 1970."""
+
+    def key(self, number: int) -> str:
+        """Return the routing key of a message."""
+        sensor = f"s{number % _SENSORS}"
+        return f"bench.{sensor}.temperature" if self.numbers == 1 else f"bench.all.{sensor}"
+
+    def body(self, number: int) -> str:
+        """Return a message."""
+        readings = {"temperature": 21.5} if self.numbers == 1 else self._values(number)
+        return json.dumps({**readings, "ts": self.begin + number})
+
+    def lines(self, number: int) -> Iterator[str]:
+        """Yield what the recorder makes of a message with many numbers."""
+        topic = self.key(number).replace(".", "/")
+        for field, value in self._values(number).items():
+            yield f'reading{{topic="{topic}",field="{field}"}} {value} {self.begin + number}\n'
+
+    def _values(self, number: int) -> dict[str, float]:
+        return {f"v{index}": index + number % 100 / 10 for index in range(self.numbers)}
+
+
+def make_load(messages: int, numbers: int = 1) -> _Load:
+    """Return messages whose last reading is of now."""
+    return _Load(messages, numbers, time.time_ns() // 1_000_000 - messages)
 
 
 @dataclass(frozen=True)
@@ -47,6 +89,16 @@ class _Store:
         answer = self.pool.request("GET", "/metrics")
         found = _TAKEN.search(answer.data)
         return int(found[1]) if found else 0
+
+    def take(self, body: bytes) -> None:
+        """Have it take readings.
+
+        Raises:
+            StackError: it does not.
+        """
+        answer = self.pool.request("POST", _IMPORT_PATH, body=body)
+        if answer.status != _IMPORTED:
+            raise StackError(f"the store answered {answer.status}: {answer.data[:200].decode(errors='replace')}")
 
     def wait_for(self, wanted: int) -> None:
         """Wait until it has taken so many.
@@ -87,10 +139,13 @@ def open_readings(env: BenchEnv, stack: ExitStack) -> Measurements:
     url = parse_url(store_url(kept.vault.key, kept.settings.host, kept.settings.ports.data))
     pool = HTTPConnectionPool(url.host or "", url.port, headers=make_headers(basic_auth=url.auth), maxsize=1)
     stack.callback(pool.close)
+    messages = env.scale.messages // _FEWER
     start = partial(start_script, env, lambda: sys.executable, "pika_consumer.py")
     measurements: dict[str, Callable[[], Figures]] = {
-        OWN: partial(_measure_recorder, env, kept, _Store(pool)),
+        OWN: lambda: _measure_recorder(env, kept, _Store(pool), load=make_load(env.scale.messages)),
         "limit": lambda: {"rate": _WANTED},
+        "many": lambda: _measure_recorder(env, kept, _Store(pool), load=make_load(messages, _NUMBERS)),
+        "import": lambda: _measure_import(_Store(pool), make_load(messages, _NUMBERS)),
         "pika": partial(measure_events, env, start, env.scale.messages),
     }
     return measurements
@@ -109,26 +164,33 @@ def _keep(env: BenchEnv, stack: ExitStack) -> Stack:
     return replace(env.stack, settings=load_settings(env.stack.workspace.root))
 
 
-def _measure_recorder(env: BenchEnv, stack: Stack, store: _Store) -> Figures:
-    """Have messages wait, start the recorder, and return how many of them the store takes in a second."""
+def _measure_recorder(env: BenchEnv, stack: Stack, store: _Store, *, load: _Load) -> Figures:
+    """Have messages wait, start the recorder, and return how many of their readings the store takes in a second."""
     recorder = next(one for one in stack.engine.containers() if one.service == service_name(NAME))
     Driver(stack.engine).halt([recorder])
-    _publish(env.broker.amqp_url, env.scale.messages)
+    _publish(env.broker.amqp_url, load)
     before = store.count()
     queue = min((one for one in env.broker.queues() if one.startswith(RECORDER_QUEUES)), key=len)
     with open_channel(env.broker.amqp_url) as channel:
         docker_cli.container.start(recorder.id)
-        rate = measure_rate(
-            lambda: int(channel.queue_declare(queue, passive=True).method.message_count), env.scale.messages
-        )
-    store.wait_for(before + env.scale.messages)
-    return {"rate": rate}
+        rate = measure_rate(lambda: int(channel.queue_declare(queue, passive=True).method.message_count), load.messages)
+    store.wait_for(before + load.messages * load.numbers)
+    return {"rate": rate * load.numbers}
 
 
-def _publish(url: str, count: int) -> None:
-    """Publish readings with a time of their own each: those of one sensor at one time would be one."""
-    begin = time.time_ns() // 1_000_000 - count
+def _measure_import(store: _Store, load: _Load) -> Figures:
+    """Return how many readings the store takes in a second from a client that only sends them."""
+    bodies = [
+        "".join(line for number in range(first, first + _BATCH) for line in load.lines(number)).encode()
+        for first in range(0, load.messages, _BATCH)
+    ]
+    began = time.monotonic()
+    for body in bodies:
+        store.take(body)
+    return {"rate": load.messages * load.numbers / (time.monotonic() - began)}
+
+
+def _publish(url: str, load: _Load) -> None:
     with open_channel(url) as channel:
-        for number in range(count):
-            body = f'{{"temperature": 21.5, "ts": {begin + number}}}'.encode()
-            channel.basic_publish(MQTT_EXCHANGE, f"bench.s{number % _SENSORS}.temperature", body, _PERSISTENT)
+        for number in range(load.messages):
+            channel.basic_publish(MQTT_EXCHANGE, load.key(number), load.body(number).encode(), _PERSISTENT)
