@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from starlette.types import ASGIApp
 
 from stack.dashboard.app import make_app
 from stack.dashboard.services import open_services
+
+# Seconds that an answer may take: what it tells of may be done by containers of a busy machine.
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,12 @@ class Client:
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; a body that is no bytes is JSON, and an underscore in a header's name a hyphen."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection.request(method, path, content, {name.replace("_", "-"): value for name, value in headers.items()})
-        answer = connection.getresponse()
-        found = Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-        connection.close()
-        return found
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)) as connection:
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, content, sent)
+            answer = connection.getresponse()
+            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
 
 
 @contextmanager
