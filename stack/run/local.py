@@ -114,6 +114,9 @@ class LocalRun:
         """Run the function, again whenever its configuration has changed; return the exit status."""
         # So that what is started here ends with this process.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # What is started here inherits it: a file that is saved before the processor takes the signal does not end it,
+        # and is loaded anyway, as that is done later.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         # From here on a change counts, also one that comes while the function starts.
         next(self._changes)
         plan = self._plan()

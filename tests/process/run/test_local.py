@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 
 from tests.ports import free_port
@@ -159,6 +160,20 @@ def test_mistake_at_the_start_waits_for_a_save_too(home: Home) -> None:
         wait_for(lambda: "module_that_nobody_has" in home.log.read_text())
         home.write(HANDLER.format(answer="mended"))
         wait_for(lambda: home.ask(port) == "mended")
+
+
+def test_file_that_is_saved_while_it_starts_does_not_end_it(home: Home) -> None:
+    port = free_port()
+    with home.running("--port", str(port)) as process:
+        wait_for(lambda: find_processor(process.pid)).send_signal(signal.SIGUSR1)
+        home.wait_for_answer(port, "one")
+
+
+def find_processor(pid: int) -> psutil.Process | None:
+    """Return the processor that a process has started."""
+    with suppress(psutil.Error):
+        return next((one for one in psutil.Process(pid).children() if "stack.processor" in one.cmdline()), None)
+    return None
 
 
 def test_without_a_broker_only_http_is_there(home: Home) -> None:
