@@ -126,7 +126,8 @@ class HttpSource:
 
     def hand_over(self, delivery: HttpDelivery) -> None:
         """Queue a request for the handler."""
-        delivery.deadline = self.now + self._patience
+        # By the clock itself: after a pause of this process the last tick is long ago.
+        delivery.deadline = time.monotonic() + self._patience
         self.waiting[delivery] = True
         self._intake.put(delivery)
         if self._is_draining:
