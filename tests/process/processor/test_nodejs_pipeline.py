@@ -168,7 +168,7 @@ def test_no_event_begins_while_an_outcome_waits_in_the_memory_of_the_process(tmp
     process = load(tmp_path, code)
     try:
         write(process, "a", "b")
-        wait_for((tmp_path / "begun").exists)
+        wait_for(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text())
         time.sleep(0.3)
         assert (tmp_path / "begun").read_text() == "a"
         frames = read(process)

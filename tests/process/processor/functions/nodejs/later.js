@@ -1,6 +1,7 @@
 // What becomes of events whose handler answers later, twice, or not at all.
 const sleep = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 const held = [];
+let begun = 0;
 
 /* Connect to a server of our own, in another process, which says something after some seconds. */
 function connect(seconds = 1000) {
@@ -18,6 +19,7 @@ function connect(seconds = 1000) {
 }
 
 exports.handler = async (context, event) => {
+  begun += 1;
   const [what, value] = event.body.toString().split(' ');
   if (what === 'sleep') await sleep(Number(value));
   if (what === 'reject') throw new TypeError('rejected');
@@ -26,7 +28,12 @@ exports.handler = async (context, event) => {
   else if (what === 'never') return;
   else if (what === 'exit') process.exit(Number(value));
   else if (what === 'float-after') { context.callback('answered'); sleep(0.1).then(() => { throw new Error('floating late'); }); }
-  else if (what === 'timer-after') { context.callback('answered'); setTimeout(() => { throw new Error('in a late timer'); }, 100); }
+  else if (what === 'timer-after') {
+    const own = begun;
+    context.callback('answered');
+    // Once the next event has begun.
+    setInterval(() => { if (begun > own) throw new Error('in a late timer'); }, 50);
+  }
   else if (what === 'leave') { context.callback('left'); process.exit(Number(value)); }
   else if (what === 'abort') process.kill(process.pid, 'SIGSEGV');
   else if (what === 'busy') for (;;);
