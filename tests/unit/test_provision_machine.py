@@ -40,7 +40,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/slow":
-            time.sleep(1)
+            time.sleep(20)
             return
         texts = {"/key": b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "/page": b"<html>log in first</html>\n"}
         if self.path not in texts:
@@ -78,9 +78,9 @@ def test_something_else_than_a_key(site: str, tmp_path: Path, page: str, complai
 
 
 def test_a_site_that_answers(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stack.run.provision.machine._ANSWER_SECONDS", 0.3)
     assert find_problem(f"{site}/page") == ""
     assert find_problem(f"{site}/none") == "Not Found"
+    monkeypatch.setattr("stack.run.provision.machine._ANSWER_SECONDS", 0.3)
     assert "timed out" in find_problem(f"{site}/slow")
     assert "refused" in find_problem("http://127.0.0.1:9/")
 

@@ -261,13 +261,14 @@ def test_right_password_waits_for_no_wrong_one(tmp_path: Path) -> None:
 
     async def try_all() -> None:
         wrong = [asyncio.create_task(authenticator.takes_password(USER, f"{n}", "10.0.0.7")) for n in range(30)]
-        refused, waiting = await asyncio.wait(wrong, timeout=0.2)
+        refused, waiting = await asyncio.wait(wrong, return_when=asyncio.FIRST_COMPLETED)
         assert waiting and all(isinstance(one.exception(), TooManyAttempts) for one in refused)
         basic = b64encode(f"{USER}:{made.password}".encode()).decode()
-        async with asyncio.timeout(0.4):
-            assert await authenticator.takes_password(USER, made.password, "10.0.0.7")
-            assert await authenticator.takes_header(f"Basic {basic}", "10.0.0.7")
-            assert await authenticator.takes_header(f"Bearer {made.token}", "10.0.0.7")
+        assert await authenticator.takes_password(USER, made.password, "10.0.0.7")
+        assert await authenticator.takes_header(f"Basic {basic}", "10.0.0.7")
+        assert await authenticator.takes_header(f"Bearer {made.token}", "10.0.0.7")
+        # The last of them waits for most of a minute; on a busy machine the first may have ended.
+        assert sum(not one.done() for one in waiting) > 3
         for one in waiting:
             one.cancel()
         await asyncio.wait(wrong)

@@ -214,13 +214,17 @@ def test_who_watches_leaves_when_the_program_ends() -> None:
     async def test(broadcaster: Broadcaster, _: Sample) -> None:
         ending = asyncio.create_task(broadcaster.end_in_time())
 
-        async def watch() -> list[Any]:
-            return [value async for _, value in broadcaster.watch(["it"])]
+        told: list[Any] = []
+
+        async def watch() -> None:
+            async for _, value in broadcaster.watch(["it"]):
+                told.append(value)
 
         watchers = [asyncio.create_task(watch()) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        await wait(lambda: len(told) == 3)
         broadcaster.ending.set()
-        assert await asyncio.gather(*watchers) == [[1], [1], [1]]
+        await asyncio.gather(*watchers)
+        assert told == [1, 1, 1]
         await ending
 
     assert run(test, 1).rests

@@ -38,7 +38,7 @@ def announcing() -> Iterator[threading.Event]:
 def find(kind: str) -> tuple[list[str], int | None]:
     zeroconf = Zeroconf(interfaces=["127.0.0.1"])
     try:
-        found = zeroconf.get_service_info(f"{kind}.local.", f"tidegate-test.{kind}.local.", timeout=5000)
+        found = zeroconf.get_service_info(f"{kind}.local.", f"tidegate-test.{kind}.local.", timeout=60_000)
         return (found.parsed_addresses(), found.port) if found else ([], None)
     finally:
         zeroconf.close()

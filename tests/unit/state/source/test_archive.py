@@ -250,7 +250,9 @@ def test_bomb_is_refused(folder: Path, tmp_path: Path, write: Callable[..., Path
         unpack(bomb, folder, LIMIT)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 @given(noise=st.binary(max_size=200), cut=st.integers(0, 300), kind=st.sampled_from(["tar", "zip"]))
 def test_whatever_the_bytes_nothing_but_a_refusal(tmp_path: Path, noise: bytes, cut: int, kind: str) -> None:
     """An archive that is cut off, and has something else behind, is unpacked or refused, without a traceback."""
