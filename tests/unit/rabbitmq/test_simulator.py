@@ -11,6 +11,7 @@ from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.device import Reading, SendRequest
 from stack.rabbitmq.management import Broker
 from stack.rabbitmq.simulator import SimulationRequest, Simulator, check_simulation
+from tests.unit.dashboard.serving import wait_until
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
     with pytest.raises(StackError, match="runs already"):
         simulator.start(SimulationRequest("mqtt", 1, 1))
     assert simulator.describe()["running"] is True
+    wait_until(lambda: bool(simulator.describe()["problem"]), what="the problem")
     simulator.stop()
     told = simulator.describe()
     assert (told["running"], told["sent"], told["problem"]) == (False, 0, "RabbitMQ does not answer.")
