@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,10 @@ class Processor:
     def ask(self, path: str = "/", body: bytes | str = b"", method: str = "", **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method or ("POST" if body else "GET"), path, body or None, names)
-        return read_answer(connection)
+        # Also where it is reset before the request is sent.
+        with closing(connection):
+            connection.request(method or ("POST" if body else "GET"), path, body or None, names)
+            return read_answer(connection)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
