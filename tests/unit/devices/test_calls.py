@@ -84,7 +84,7 @@ def ask(calls: Calls, device: str = "pump-7", **said: object) -> Call:
 def settle(calls: Calls) -> None:
     for _ in range(2):
         for sender in calls._senders:
-            sender.submit(lambda: None).result(5)
+            sender.submit(lambda: None).result(60)
 
 
 def test_a_call_goes_to_a_device_that_listens_and_ends_with_its_first_answer(
@@ -98,7 +98,7 @@ def test_a_call_goes_to_a_device_that_listens_and_ends_with_its_first_answer(
     assert not future.done()
     calls.take_answer(f"tidegate.devices.pump-7.ack.{call.id}", b'{"ok": true}')
     calls.take_answer(f"tidegate.devices.pump-7.ack.{call.id}", b'{"ok": false}')
-    ended = future.result(5)
+    ended = future.result(60)
     assert (ended.state, ended.answer) == (CallState.ANSWERED, {"ok": True})
     kept = store.find("pump-7", call.id)
     assert kept
@@ -185,12 +185,12 @@ def test_a_slow_broker_is_asked_once_for_all_that_wait(calls: Calls, wire: FakeW
 
     def send_slowly() -> None:
         begun.set()
-        go.wait(5)
+        go.wait(60)
 
     wire.on_send = send_slowly
     first = Thread(target=ask, args=[calls])
     first.start()
-    assert begun.wait(5)
+    assert begun.wait(60)
     assert len({id(calls._submit("pump-7")) for _ in range(100)}) == 1
     go.set()
     first.join()
@@ -214,7 +214,7 @@ def test_a_call_ends_without_an_answer_and_is_sent_no_more(calls: Calls, wire: F
     settle(calls)
     assert wire.sent == []
     calls.look()
-    assert future.result(5).state == CallState.EXPIRED
+    assert future.result(60).state == CallState.EXPIRED
     calls.note_arrival("pump-7")
     settle(calls)
     assert wire.sent == []
@@ -250,7 +250,7 @@ def test_a_device_has_only_so_many_calls_under_way(calls: Calls) -> None:
 def test_another_device_of_a_removed_ones_name_gets_none_of_its_calls(calls: Calls, wire: FakeWire) -> None:
     future = calls.watch(ask(calls))
     calls.forget("pump-7")
-    assert future.result(5).state == CallState.EXPIRED
+    assert future.result(60).state == CallState.EXPIRED
     wire.is_listening = True
     calls.note_arrival("pump-7")
     settle(calls)

@@ -35,11 +35,13 @@ def make_lines() -> Iterator[str]:
 @_ENDED
 @pytest.mark.usefixtures("docker")
 def test_command_ends_with_its_reader() -> None:
+    others = psutil.Process().children()
     lines = follow_lines(make_lines(), "failed")
     assert next(iter(lines)) == "begun"
+    (command,) = set(psutil.Process().children()).difference(others)
     lines.close()  # type: ignore[attr-defined]
-    psutil.wait_procs(psutil.Process().children(), timeout=10)
-    assert not psutil.Process().children()
+    command.wait(timeout=60)
+    assert not command.is_running()
 
 
 @_ENDED

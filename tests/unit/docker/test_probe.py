@@ -39,7 +39,7 @@ def _answer(server: socket.socket, pieces: tuple[bytes, ...]) -> None:
 )
 def test_answer_is_read_to_its_end(pieces: tuple[bytes, ...], status: int, body: bytes) -> None:
     with answering(*pieces) as url:
-        answer = ask(url, 5)
+        answer = ask(url, 60)
     assert (answer.status, answer.data) == (status, body)
 
 

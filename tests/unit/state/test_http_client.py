@@ -40,24 +40,24 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_proxy_of_the_environment_is_asked(place: str, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"{scheme}ann:w%40rd@{place}")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with fetch("http://far.invalid/a", timeout=5) as answer:
+    with fetch("http://far.invalid/a", timeout=60) as answer:
         assert answer.read().decode() == f"http://far.invalid/a {basic_authorization('ann', 'w@rd')}"
-    with fetch(f"http://{place}/b", timeout=5) as answer:
+    with fetch(f"http://{place}/b", timeout=60) as answer:
         assert answer.read() == b"/b None"
 
 
 def test_no_proxy_is_asked_for_what_is_on_this_machine(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with open_local_pool() as pool:
-        assert pool.request("GET", f"http://{place}/a", timeout=5).data == b"/a None"
+        assert pool.request("GET", f"http://{place}/a", timeout=60).data == b"/a None"
 
 
 def test_redirects_end(place: str) -> None:
-    with pytest.raises(StatusError, match="too many redirects"), fetch(f"http://{place}/endless", timeout=5):
+    with pytest.raises(StatusError, match="too many redirects"), fetch(f"http://{place}/endless", timeout=60):
         pass
 
 
 def test_failure_is_told_in_a_few_words() -> None:
     with open_pool("http://127.0.0.1:1") as pool, pytest.raises(Exception, match="refused") as caught:
-        pool.request("GET", "http://127.0.0.1:1/", timeout=5)
+        pool.request("GET", "http://127.0.0.1:1/", timeout=60)
     assert explain(caught.value) == "Connection refused"

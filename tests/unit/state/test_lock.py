@@ -40,7 +40,7 @@ def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert second.is_alive()
         with lock(workspace, "function-a"):
             steps.append("first")
-    second.join(10)
+    second.join(60)
     assert steps == ["first", "second"]
 
 
@@ -75,7 +75,7 @@ def test_lock_says_what_it_waits_for(tmp_path: Path) -> None:
         waiting = subprocess.Popen(command, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert waiting.stderr is not None
         assert waiting.stderr.readline() == "Another task is working on stack; waiting for it.\n"
-    assert waiting.communicate(timeout=10)[0] == "done\n"
+    assert waiting.communicate(timeout=60)[0] == "done\n"
 
 
 def test_lock_ends_with_its_process(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_compose_of_a_task_that_was_killed_is_waited_for(tmp_path: Path) -> None
             with pytest.raises(TimeoutError):
                 waiting.result(0.3)
             left.communicate("end\n")
-            assert waiting.result(10)
+            assert waiting.result(60)
     # What is started with the lock of containers may have the other.
     with try_lock(workspace, TREE) as is_free, try_lock(workspace, "compose") as is_other_free:
         assert is_free
