@@ -31,7 +31,7 @@ _PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 # The readings a second that there are to be.
 _WANTED = 20_000.0
 _SENSORS = 500
-_KEEP = [
+KEEP = [
     {"topic": "bench/+/temperature", "value": {"json": "/temperature"}, "labels": {"sensor": "{2}"}},
     {"topic": "bench/all/+"},
 ]
@@ -156,7 +156,7 @@ def _keep(env: BenchEnv, stack: ExitStack) -> Stack:
     before = path.read_bytes()
     document = yaml.safe_load(before)
     document["ports"]["data"] = find_port()
-    document["data"] = {"keep": _KEEP}
+    document["data"] = {"keep": KEEP}
     write_file(path, yaml.safe_dump(document, sort_keys=False).encode())
     env.run_task("up")
     stack.callback(env.run_task, "up")
