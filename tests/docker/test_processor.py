@@ -17,8 +17,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from stack.contract import name_lock
 from tests.docker.workspace import Broker, run_docker
-from tests.process.processor.running import AT_ONCE, FUNCTIONS, PATIENCE, Processor, run_processor, wait_for
+from tests.process.processor.running import FUNCTIONS, PATIENCE, Processor, run_processor, wait_for
 
 Document = dict[str, Any]
 
@@ -65,7 +66,8 @@ class Bench:
         return processor.wait_until_ready() if ready else processor
 
     def events(self) -> list[Document]:
-        return [json.loads(line) for line in self.output.read_text().splitlines()]
+        # The last line may be only begun: a write that crosses a page is seen in two parts.
+        return [json.loads(line) for line in self.output.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def bodies(self) -> list[str]:
         return [event["body"] for event in self.events()]
@@ -129,7 +131,9 @@ def bench(broker: Broker, tmp_path: Path) -> Iterator[Bench]:
     with ExitStack() as stack:
         bench = Bench(broker, tmp_path, stack)
         yield bench
-        channel = bench.channel()
+    # Only now: a processor that still runs declares again what is deleted.
+    with pika.BlockingConnection(pika.URLParameters(broker.workspace.people_url)) as connection:
+        channel = connection.channel()
         for name in ("", ".dead", ".dead.dead", ".retry.1000ms", ".retry.5000ms", ".retry.25000ms"):
             channel.queue_delete(bench.queue + name)
         for quality in (0, 1):
@@ -138,8 +142,17 @@ def bench(broker: Broker, tmp_path: Path) -> Iterator[Bench]:
 
 
 def kill_workers(processor: Processor) -> None:
-    for worker in processor.workers():
-        os.kill(worker, signal.SIGKILL)
+    """Kill them, and wait until the supervisor knows: until then it says that all is well."""
+    workers = set(processor.workers())
+    for worker in workers:
+        kill(worker)
+    wait_for(lambda: not workers.intersection(processor.workers()))
+
+
+def kill(process: int) -> None:
+    """Kill a process, unless it is gone by itself."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def test_event_has_every_attribute(bench: Bench) -> None:
@@ -231,7 +244,8 @@ def test_triggers_of_one_pool_share_its_workers(bench: Bench) -> None:
     events = wait_for(lambda: len(bench.events()) >= 8 and bench.events())
     assert {event["worker"] for event in events} == {"0", "1"}
     assert events[0]["timestamp"] == "2023-11-14 22:13:20"
-    assert processor.stop() < AT_ONCE
+    processor.stop()
+    assert "still busy" not in processor.log
     wait_for(lambda: bench.depth() == 0)
 
 
@@ -291,7 +305,8 @@ def test_message_that_kills_its_worker_ends_as_a_dead_letter(bench: Bench, body:
     assert reason in found.headers["x-nuclio-error"]
     assert found.headers["x-nuclio-attempts"] == 2
     assert bench.bodies().count(body) == 2
-    assert len(bench.events()) == 52
+    # Others come again, perhaps, that were handled a moment before the worker ended.
+    assert set(bench.bodies()) == {body, *(f"n {number}" for number in range(50))}
     processor.stop()
     assert bench.depth() == 0
 
@@ -299,11 +314,13 @@ def test_message_that_kills_its_worker_ends_as_a_dead_letter(bench: Bench, body:
 def test_many_messages_that_kill_keep_no_other_waiting(bench: Bench) -> None:
     bench.start(maxRetries=0, workers=2)
     bench.send(*(f"exit {number}" for number in range(10)), "after")
-    bench.wait_for_bodies("after", seconds=30)
+    bench.wait_for_bodies("after")
+    deadly, dead = {f"exit {number}" for number in range(10)}, set[str]()
     # A copy of which the broker's word comes too late is made twice.
-    wait_for(lambda: (bench.depth(f"{bench.queue}.dead") or 0) >= 10 and bench.depth() == 0)
-    dead = {bench.take_dead()[1].decode() for _ in range(bench.depth(f"{bench.queue}.dead") or 0)}
-    assert dead == {f"exit {number}" for number in range(10)}
+    while not dead >= deadly:
+        dead.add(bench.take_dead()[1].decode())
+    assert dead == deadly
+    wait_for(lambda: bench.depth() == 0)
 
 
 def test_messages_that_kill_are_kept_though_the_next_kills_at_once(bench: Bench) -> None:
@@ -315,8 +332,8 @@ def test_messages_that_kill_are_kept_though_the_next_kills_at_once(bench: Bench)
     deadly = [f"exit {number}" for number in range(6)]
     bench.send(*deadly, *(f"n {number}" for number in range(50)))
     # Copies that were made twice are among those six, while others may wait for their second try.
-    wait_for(lambda: all(bench.bodies().count(body) >= 2 for body in deadly), seconds=30)
-    wait_for(lambda: (bench.depth(f"{bench.queue}.dead") or 0) >= 6 and not bench.depth(), seconds=30)
+    wait_for(lambda: all(bench.bodies().count(body) >= 2 for body in deadly))
+    wait_for(lambda: (bench.depth(f"{bench.queue}.dead") or 0) >= 6 and not bench.depth())
     assert {bench.bodies().count(body) for body in deadly} <= {2, 3, 4}
     bench.wait_for_bodies(*(f"n {number}" for number in range(50)))
 
@@ -347,7 +364,7 @@ def test_mqtt_message_that_takes_too_long_fails_on_another_broker_too(
     assert found.headers["x-nuclio-error"] == "the handler timed out: it took longer than 0.5 s"
 
 
-def start_batches(bench: Bench, size: int = 10, timeout: str = "300ms", **attributes: Any) -> Processor:
+def start_batches(bench: Bench, size: int = 10, timeout: str = "3s", **attributes: Any) -> Processor:
     batch = {"mode": "enable", "batchSize": size, "timeout": timeout}
     return bench.start(function="collect_batches", batch=batch, maxRetries=0, **attributes)
 
@@ -391,7 +408,8 @@ def test_deleted_queue_is_declared_again(bench: Bench) -> None:
     processor = bench.start(exchangeName=bench.exchange, topics=["t"])
     bench.channel().queue_delete(bench.queue)
     processor.wait_for_log("was deleted")
-    wait_for(lambda: bench.depth() is not None)
+    # The queue is there before it is bound, and what comes meanwhile is lost; it is consumed when it is bound.
+    wait_for(bench.consumers)
     bench.send("after", exchange=bench.exchange, key="t")
     bench.wait_for_bodies("after")
 
@@ -408,8 +426,11 @@ def test_failed_message_is_tried_again_and_then_kept(bench: Bench) -> None:
     tries = [event for event in bench.events() if event["body"] == "fail it"]
     assert [event["headers"].get("x-nuclio-attempts", 0) for event in tries] == [0, 1, 2]
     first, second, third = (event["began"] for event in tries)
-    # After one second and after five; what would come next is 25.
-    assert 0.9 < second - first < 4.9 < third - second < 24
+    # After one second and after five, each in a queue of its own; what would come next is 25.
+    assert second - first > 0.9
+    assert third - second > 4.9
+    waits = [bench.depth(f"{bench.queue}.retry.{delay}") for delay in ("1000ms", "5000ms", "25000ms")]
+    assert waits == [0, 0, None]
     headers = found.headers
     assert headers["mine"] == 1
     assert "CC" not in headers and "x-death" not in headers
@@ -452,11 +473,15 @@ def test_messages_that_fail_beside_others_that_end_the_worker_do_not_multiply(be
     bodies = [f"{what} {number}" for what in ("fail", "exit") for number in range(3)]
     bench.send(*bodies)
     bench.start(maxRetries=1, **options)
-    wait_for(lambda: (bench.depth(f"{bench.queue}.dead") or 0) >= len(bodies), 60)
-    wait_for(lambda: bench.depth() == 0, 20)
+    dead: list[str] = []
+    while not set(dead) >= set(bodies):
+        dead.append(bench.take_dead()[1].decode())
+    wait_for(lambda: bench.depth() == 0)
     time.sleep(1.5)
-    assert sorted(bench.take_dead()[1].decode() for _ in bodies) == sorted(bodies)
-    assert bench.depth(f"{bench.queue}.dead") == 0
+    dead += [bench.take_dead()[1].decode() for _ in range(bench.depth(f"{bench.queue}.dead") or 0)]
+    assert set(dead) == set(bodies)
+    # Each is there once, but where the broker's word of a copy comes too late.
+    assert max(map(dead.count, bodies)) <= 3
 
 
 def test_answer_of_500_is_a_failure(bench: Bench) -> None:
@@ -488,7 +513,8 @@ def test_many_failures_at_once_are_all_kept(bench: Bench) -> None:
     wait_for(lambda: bench.depth(f"{bench.queue}.dead") == 200)
     assert bench.depth() == 0
     assert sorted(bench.bodies()) == sorted(set(bench.bodies()))
-    assert processor.stop() < AT_ONCE
+    processor.stop()
+    assert "still busy" not in processor.log
 
 
 def test_deleted_dead_letter_queue_is_made_again(bench: Bench) -> None:
@@ -536,7 +562,7 @@ def publish_mqtt(broker: Broker, topic: str, *payloads: str, **options: Any) -> 
     client.connect(broker.mqtt_host, broker.mqtt_port)
     client.loop_start()
     for payload in payloads:
-        client.publish(topic, payload, qos=1, **options).wait_for_publish(10)
+        client.publish(topic, payload, qos=1, **options).wait_for_publish(PATIENCE)
     client.disconnect()
     client.loop_stop()
 
@@ -650,11 +676,15 @@ def test_mqtt_failure_with_no_other_broker_is_retried_from_memory(bench: Bench, 
     attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 1}
     processor = bench.start(kind="mqtt", url=mqtt_url("mqtt"), **attributes)
     publish_mqtt(bench.broker, f"{bench.queue}/a", "fail it", "after")
+    bench.wait_for_bodies("after")
     log = processor.wait_for_log("given up after 2 attempts")
     assert f"a message on {bench.queue}/a: ValueError: cannot do it; it was b'fail it'" in log
     assert sorted(bench.bodies()) == ["after", "fail it", "fail it"]
     tries = [event["headers"].get("x-nuclio-attempts", 0) for event in bench.events() if event["body"] == "fail it"]
     assert tries == [0, 1]
+    processor.stop()
+    # With more attempts than it has time for, however late it hears that it is to stop.
+    processor = bench.start(kind="mqtt", url=mqtt_url("mqtt"), **attributes | {"maxRetries": 3})
     publish_mqtt(bench.broker, f"{bench.queue}/a", "fail again")
     bench.wait_for_bodies("fail again")
     processor.stop()
@@ -713,9 +743,10 @@ def test_one_of_several_replicas_fires_and_another_takes_over(bench: Bench) -> N
     wait_for(lambda: len(bench.events()) > seen + 10)
     assert set(bench.bodies()) == {"first"}
     (container,) = bench.broker.workspace.containers("rabbitmq-mqtt")
-    assert ".lock" not in run_docker("logs", container).stdout
+    # Of other functions there may be a line: of a connection that was killed.
+    assert name_lock("nuclio", "tested", trigger="sensors") not in run_docker("logs", container).stdout
     for process in (first.process.pid, *first.workers()):
-        os.kill(process, signal.SIGKILL)
+        kill(process)
     bench.wait_for_bodies("second")
 
 
