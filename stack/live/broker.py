@@ -148,9 +148,13 @@ class TrafficSource:
         """Return the last messages."""
         try:
             places = await self._find_places()
-            observer = self._observer = self._observer or Observer(await self._management.broker(), self._hear)
+            observer = self._observer = self._observer or Observer(
+                await self._management.broker(), self._hear, bound=self._touch
+            )
             observer.observe(places)
-            self._note(observer.problem or self._tell(places))
+            # Not before: what somebody sends who has read it would be missed.
+            if observer.problem or observer.is_bound or not places:
+                self._note(observer.problem or self._tell(places))
         except BrokerError as error:
             self._note(str(error))
         return LogTail(self._count, tuple(self._entries))

@@ -67,17 +67,25 @@ Place = tuple[str, str]
 class Observer:
     """One connection with one exclusive queue; it comes back when the broker does."""
 
-    def __init__(self, broker: Broker, heard: Callable[[Observed], None]) -> None:
+    def __init__(
+        self, broker: Broker, heard: Callable[[Observed], None], bound: Callable[[], None] = lambda: None
+    ) -> None:
         self._parameters = URLParameters(broker.amqp_url)
         self._parameters.client_properties = {"connection_name": NAME}
         self._heard = heard
+        self._on_bound = bound
         self._places: set[Place] = set()
         self._connection: Any = None
         self._channel: Any = None
-        self._queue = ""
+        self._queue, self._unbound = "", 0
         self._retry: asyncio.TimerHandle | None = None
         self._taken = 0
         self.problem = ""
+
+    @property
+    def is_bound(self) -> bool:
+        """Return whether nothing that is published to the places from now on is missed."""
+        return bool(self._queue) and not self._unbound
 
     def observe(self, places: Collection[Place]) -> None:
         """Observe these places from now on, and no others; their exchanges have to exist."""
@@ -136,8 +144,14 @@ class Observer:
         self._channel.basic_consume(self._queue, self._take, exclusive=True)
 
     def _bind(self, places: Collection[Place]) -> None:
+        self._unbound += len(places)
         for exchange, key in places:
-            self._channel.queue_bind(self._queue, exchange, key)
+            self._channel.queue_bind(self._queue, exchange, key, callback=self._note_bound)
+
+    def _note_bound(self, _frame: object) -> None:
+        self._unbound -= 1
+        if self.is_bound:
+            self._on_bound()
 
     def _take(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._heard(Observed(time(), method.exchange, method.routing_key, body, properties))
@@ -161,5 +175,5 @@ class Observer:
         if connection is not self._connection:
             return
         self.problem = _LOST
-        self._channel, self._queue, self._taken = None, "", 0
+        self._channel, self._queue, self._unbound, self._taken = None, "", 0, 0
         self._retry = asyncio.get_running_loop().call_later(_AGAIN, self._connect)

@@ -1,5 +1,6 @@
 """What RabbitMQ's answers become."""
 
+import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -115,6 +116,27 @@ def test_a_message_is_described_with_what_its_publisher_gave() -> None:
 def test_there_is_traffic_of_known_kinds(subject: str) -> None:
     with pytest.raises(StackError, match="such as queue:NAME"):
         TrafficSource(None, subject, lambda: None)  # type: ignore[arg-type]
+
+
+def test_watching_is_told_of_what_is_watched_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Observer:
+        is_bound, problem = False, ""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def observe(self, places: object) -> None:
+            pass
+
+    class Management:
+        async def broker(self) -> None:
+            pass
+
+    monkeypatch.setattr("stack.live.broker.Observer", Observer)
+    source = TrafficSource(Management(), "topic:plant/#", lambda: None)  # type: ignore[arg-type]
+    assert asyncio.run(source.look()).entries == ()
+    Observer.is_bound = True
+    assert asyncio.run(source.look()).entries == ({"note": "Watching the topic plant/#."},)
 
 
 def test_an_unused_connection_is_whole() -> None:
