@@ -44,10 +44,7 @@ def test_message_of_the_stacks_broker_reaches_a_local_process(
     spec = {"triggers": {"sensors": trigger}, "env": [{"name": "OUTPUT", "value": str(output)}]}
     author("nearby", CODE, json.dumps({"spec": spec}))
     arguments = ["--broker", broker.amqp_url] if is_named else []
-    with (
-        running(workspace, "nearby", "--port", str(free_port()), *arguments),
-        pika.BlockingConnection(pika.URLParameters(broker.amqp_url)) as connection,
-    ):
+    with pika.BlockingConnection(pika.URLParameters(broker.amqp_url)) as connection:
         channel = connection.channel()
         channel.exchange_declare(exchange, "topic")
 
@@ -55,6 +52,8 @@ def test_message_of_the_stacks_broker_reaches_a_local_process(
             channel.basic_publish(exchange, "t", b"reading")
             return f"reading {exchange}/t" in output.read_text()
 
-        wait_for(arrives)
+        with running(workspace, "nearby", "--port", str(free_port()), *arguments):
+            wait_for(arrives)
+        # Only now: a process that still runs would declare them again.
         channel.exchange_delete(exchange)
         channel.queue_delete("nuclio-nuclio-nearby")

@@ -11,7 +11,7 @@ import pika
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.docker.workspace import Workspace, wait_until
+from tests.docker.workspace import PATIENCE, Workspace, wait_until
 
 NAME = "sends"
 CODE = """
@@ -132,7 +132,7 @@ def check_retained(workspace: Workspace) -> None:
     client.connect("127.0.0.1", workspace.settings.ports.mqtt)
     client.loop_start()
     wait_until(lambda: bool(found), what="the retained message")
-    client.publish("plants/7/state", b"", qos=1, retain=True).wait_for_publish(10)
+    client.publish("plants/7/state", b"", qos=1, retain=True).wait_for_publish(PATIENCE)
     client.disconnect()
     client.loop_stop()
     assert (found[0].topic, found[0].payload, found[0].retain) == ("plants/7/state", b'{"now": "web"}', True)
@@ -175,8 +175,12 @@ def check_refused(workspace: Workspace, channel: Any) -> None:
     """What cannot be sent fails the event, and nothing else of it leaves."""
     assert ask(workspace, "nowhere") == (503, "What the handler sent could not be delivered.")
     assert take(channel, "outputs/logs") == []
-    log = workspace.invoke("logs", NAME)
-    assert "the output nowhere: " in log.stdout + log.stderr
+
+    def is_logged() -> bool:
+        log = workspace.invoke("logs", NAME)
+        return "the output nowhere: " in log.stdout + log.stderr
+
+    wait_until(is_logged, what="the reason in the log")
 
 
 def check_declared(workspace: Workspace) -> None:

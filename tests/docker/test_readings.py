@@ -25,7 +25,7 @@ from stack.plan.recorder import NAME
 from stack.rabbitmq.management import find_broker
 from stack.state.workspace import Workspace as StackWorkspace
 from stack.victoriametrics.client import ANY, Series, Store, find_store
-from tests.docker.workspace import ROOT, Workspace, run_docker, wait_until
+from tests.docker.workspace import PATIENCE, ROOT, Workspace, run_docker, wait_until
 
 KEEP: list[dict[str, Any]] = [
     {"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}},
@@ -51,7 +51,7 @@ def publish(workspace: Workspace, *messages: tuple[str, object]) -> None:
     client.loop_start()
     for topic, body in messages:
         text = body if isinstance(body, str) else json.dumps(body)
-        client.publish(topic, text, 1).wait_for_publish(10)
+        client.publish(topic, text, 1).wait_for_publish(PATIENCE)
     client.disconnect()
     client.loop_stop()
 
@@ -103,8 +103,9 @@ def test_readings_are_kept_and_survive(kept: Workspace) -> None:
     # Twice at one time is one point.
     assert count(store, 'count_over_time(humidity{sensor="s1"}[1h])') == 1
     assert {one.own_labels["field"] for one in store.query("reading")} == {"a", "b/c/0", "b/c/1"}
-    letters = json.loads(kept.invoke("dead-letters", "--json").stdout)
-    (error,) = [one["error"] for one in letters]
+    # The letter goes another way than the readings.
+    wait_until(lambda: list_errors(kept), what="the dead letter")
+    (error,) = list_errors(kept)
     assert error == "the handler answered with status 500: the body is no number: warm"
     assert "tidegate-recorder has 1 dead letter" in kept.invoke("status").stderr
     look(kept)
@@ -116,6 +117,11 @@ def test_readings_are_kept_and_survive(kept: Workspace) -> None:
     assert count(store, "count_over_time(temperature[1h])") == 0
     assert count(store, "count_over_time(humidity[1h])") == 1
     bring_back(kept, store)
+
+
+def list_errors(workspace: Workspace) -> list[str]:
+    """Return why messages are dead letters."""
+    return [one["error"] for one in json.loads(workspace.invoke("dead-letters", "--json").stdout)]
 
 
 def find_own_figures(store: Store, work: Callable[[], None]) -> None:
@@ -205,8 +211,7 @@ def lose_parts(workspace: Workspace, store: Store) -> None:
     run_docker("kill", *both)
     run_docker("start", *both)
     wait_for_count(store, 'sum(count_over_time(degrees{sensor=~"p.*"}[1h]))', sent + 40)
-    letters = json.loads(workspace.invoke("dead-letters", "--json").stdout)
-    assert len(letters) == 1
+    assert len(list_errors(workspace)) == 1
 
 
 def fill_disk(workspace: Workspace, store: Store) -> None:

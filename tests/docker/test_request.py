@@ -34,7 +34,7 @@ def handler(context, event):
     try:
         if "call" in order:
             called = nuclio_sdk.Event(method="PUT", path="/a?b=1", body=b"called", headers={"X-Own": "yes"})
-            response = context.platform.call_function(order["call"], called, timeout=10)
+            response = context.platform.call_function(order["call"], called, timeout=30)
         else:
             response = context.request(
                 order["topic"], order["body"], timeout=order["timeout"], response_topic=order.get("answers", "")
@@ -60,7 +60,7 @@ exports.handler = async (context, event) => {
       ? await context.platform.call_function(
         order.call,
         { method: 'PUT', path: '/a?b=1', body: 'called', headers: { 'X-Own': 'yes' } },
-        { timeout: 10 },
+        { timeout: 30 },
       )
       : await context.request(order.topic, order.body, { timeout: order.timeout, responseTopic: order.answers });
     const body = Buffer.isBuffer(response.body) ? response.body.toString() : response.body;

@@ -57,7 +57,7 @@ def test_each_new_function_does_what_it_says(
     assert json.loads(answer) == {"celsius": 21.5, "fahrenheit": 70.7}
     client, received = alerts
     for value in (b"20", b"30"):
-        client.publish("iot/sensors/temperature", value, qos=1).wait_for_publish(20)
+        client.publish("iot/sensors/temperature", value, qos=1).wait_for_publish(PATIENCE)
     alerts_by_topic = {one.topic: json.loads(one.payload) for one in (received.get(timeout=PATIENCE) for _ in TOPICS)}
     assert alerts_by_topic == {topic: {"value": 30, "limit": 25} for topic in TOPICS}
     deployed.invoke("client", "--protocol", "amqp", "--count", "2", "--rate", "0")

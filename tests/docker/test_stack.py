@@ -145,7 +145,7 @@ def test_mqtt_topic_is_a_routing_key(workspace: Workspace) -> None:
         client.username_pw_set("guest", "guest")
         client.connect("127.0.0.1", workspace.settings.ports.mqtt)
         client.loop_start()
-        client.publish("iot/sensors/temperature", "17.3", qos=1).wait_for_publish(10)
+        client.publish("iot/sensors/temperature", "17.3", qos=1).wait_for_publish(PATIENCE)
         client.disconnect()
         client.loop_stop()
         wait_until(lambda: channel.basic_get(queue, auto_ack=True)[2] == b"17.3")

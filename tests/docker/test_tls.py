@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.docker.workspace import Workspace, run_docker
 from tests.ports import free_ports
-from tests.process.processor.running import FUNCTIONS, run_processor, wait_for
+from tests.process.processor.running import FUNCTIONS, PATIENCE, run_processor, wait_for
 
 _CONF = """
 loopback_users = none
@@ -63,7 +63,7 @@ class SecureBroker:
         client.tls_set_context(self.context())
         client.connect("localhost", self.mqtt_port)
         client.loop_start()
-        client.publish(topic, body, qos=1).wait_for_publish(10)
+        client.publish(topic, body, qos=1).wait_for_publish(PATIENCE)
         client.disconnect()
         client.loop_stop()
 
@@ -110,7 +110,8 @@ def secure_broker(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
     run_docker("run", "--detach", "--name", name, *mounts, *published, image)
     broker = SecureBroker(folder, name, f"amqps://localhost:{ports[0]}", ports[1])
     try:
-        wait_for(lambda: "completed with" in read_log(name), 60)
+        # As long as other brokers get to start.
+        wait_for(lambda: "completed with" in read_log(name), 90)
         yield broker
     finally:
         run_docker("rm", "--force", "--volumes", name)

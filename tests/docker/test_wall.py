@@ -103,7 +103,7 @@ def ask(user, password, path, method="GET"):
     request = urllib.request.Request(f"http://rabbitmq-mqtt:15672/api/{path}", method=method)
     request.add_header("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
     try:
-        return urllib.request.urlopen(request, timeout=10).status
+        return urllib.request.urlopen(request, timeout=30).status
     except urllib.error.HTTPError as error:
         return error.code
 
