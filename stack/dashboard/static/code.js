@@ -129,13 +129,19 @@ function problemsOf(path) {
   return made;
 }
 
+// What was asked last of each file.
+const asked = new Map();
+
 async function check(path) {
   const editor = opened.get(path)?.editor;
   const draft = new URLSearchParams(editor ? { path, text: editor.text() } : { path });
+  asked.set(path, draft);
   // Without the dashboard, what is written is checked when it is saved.
   const answer = await send("POST", `${base}/check`, draft).catch(() => null);
-  if (!answer) return;
-  problemsOf(path).innerHTML = await answer.text();
+  const found = await answer?.text();
+  // Of two that are under way the older may be answered last, and knows nothing of what was written since.
+  if (found === undefined || asked.get(path) !== draft) return;
+  problemsOf(path).innerHTML = found;
   const problems = [...problemsOf(path).querySelectorAll("button")].map((one) => one.dataset);
   editor?.setProblems(
     problems.map(({ line, column, message }) => ({ line: Number(line), column: Number(column), message })),
