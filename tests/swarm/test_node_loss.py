@@ -72,16 +72,28 @@ def spread(observer: Node, workspace: NodeWorkspace, service: str) -> None:
         wait_until(lambda: find_running(observer, workspace, service) == everywhere, seconds=120, what=what)
 
 
+def ask_broker(workspace: NodeWorkspace, observer: Node, path: str) -> Any:
+    """Return what the broker's management says; nothing where it does not answer well."""
+    account = urlsplit(workspace.amqp_url)
+    url = f"http://{observer.address}:{workspace.settings.ports.management}/api/{path}"
+    status, text = fetch(url, user=account.username or "", password=account.password or "")
+    return json.loads(text) if status == 200 else None
+
+
 def is_whole(workspace: NodeWorkspace, observer: Node) -> bool:
     """Return whether all nodes of the broker run."""
-    account = urlsplit(workspace.amqp_url)
-    url = f"http://{observer.address}:{workspace.settings.ports.management}/api/nodes"
-    status, text = fetch(url, user=account.username or "", password=account.password or "")
-    return status == 200 and [one.get("running") for one in json.loads(text)] == [True] * 3
+    return [one.get("running") for one in ask_broker(workspace, observer, "nodes") or ()] == [True] * 3
+
+
+def is_handled(workspace: NodeWorkspace, observer: Node) -> bool:
+    """Return whether the function has handled all that was published: a broken connection may hold some for long."""
+    queue = ask_broker(workspace, observer, "queues/%2f/numbers") or {}
+    return queue.get("messages") == 0
 
 
 def drain(workspace: NodeWorkspace, observer: Node) -> Counter[str]:
-    """Take what the function has sent on, until nothing more comes."""
+    """Take what the function has sent on, until nothing more comes: the broker's figures are some seconds old."""
+    wait_until(lambda: is_handled(workspace, observer), seconds=180, what="the function having handled everything")
     account, seen = urlsplit(workspace.amqp_url), Counter[str]()
     url = f"amqp://{account.netloc.rpartition('@')[0]}@{observer.address}:{workspace.settings.ports.amqp}/%2f"
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:

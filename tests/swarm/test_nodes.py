@@ -47,7 +47,7 @@ def test_a_node_is_removed_and_joins_again_by_what_is_printed(lab: Lab, workspac
     provision, join = workspace.invoke("join", "--manager").stdout.splitlines()
     assert provision == "./bootstrap provision --swarm --bind 0.0.0.0"
     last.docker(*shlex.split(join)[1:])
-    wait_until(lambda: set(list_nodes(workspace)) == {"n1", "n2", "n3"}, seconds=60, what="n3 being there")
+    wait_until(lambda: lab.hostnames() == {"n1", "n2", "n3"}, seconds=60, what="n3 being ready")
     assert list_nodes(workspace)["n3"]["role"] == "manager"
 
 
@@ -64,4 +64,4 @@ def test_a_machine_is_made_ready_before_it_joins(lab: Lab, workspace: NodeWorksp
     assert options["com.docker.network.bridge.host_binding_ipv4"] == "0.0.0.0"
     assert "not needed: have the ports of a Swarm's services listen at 0.0.0.0" in done.stderr
     last.docker(*shlex.split(workspace.invoke("join", "--manager").stdout.splitlines()[1])[1:])
-    wait_until(lambda: set(list_nodes(workspace)) == {"n1", "n2", "n3"}, seconds=60, what="n3 being there")
+    wait_until(lambda: lab.hostnames() == {"n1", "n2", "n3"}, seconds=60, what="n3 being ready")

@@ -52,7 +52,12 @@ def test_no_request_fails_while_functions_change(lab: Lab, swarm: NodeWorkspace)
         assert fetch(find_url(lab, swarm, "steady")) == (200, "two")
         swarm.invoke("scale-function", "another", "2")
     assert load.answers["one"] and load.answers["two"]
-    wait_until(lambda: _ask(lab, swarm, "another") == (200, "new"), what="the gateway of each machine knowing it")
+    await_answer(lab, swarm, "another", "new")
+
+
+def await_answer(lab: Lab, swarm: NodeWorkspace, name: str, text: str) -> None:
+    """Wait until a function answers at another machine, whose gateway fetches its configuration by itself."""
+    wait_until(lambda: _ask(lab, swarm, name) == (200, text), what=f"{text} of {name} at another machine")
 
 
 def _ask(lab: Lab, swarm: NodeWorkspace, name: str, node: int = 2) -> tuple[int, str]:
@@ -84,15 +89,16 @@ def test_function_gets_another_value_of_its_secret(lab: Lab, swarm: NodeWorkspac
     swarm.invoke("secret", "set", "api", "token", input="first")
     write(swarm, "secretive", 'os.environ["TOKEN"]', _WITH_SECRET)
     swarm.invoke("deploy-function", "secretive")
-    assert _ask(lab, swarm, "secretive") == (200, "first")
+    await_answer(lab, swarm, "secretive", "first")
     swarm.invoke("secret", "set", "api", "token", input="second")
     swarm.invoke("up")
-    wait_until(lambda: _ask(lab, swarm, "secretive") == (200, "second"), what="the new value")
+    await_answer(lab, swarm, "secretive", "second")
 
 
 def test_function_sleeps_and_is_woken(lab: Lab, swarm: NodeWorkspace) -> None:
     write(swarm, "sleeper", '"awake"', _ASLEEP)
     swarm.invoke("deploy-function", "sleeper")
+    await_answer(lab, swarm, "sleeper", "awake")
     services = ("service", "ls", "--format", "{{.Name}}")
     wait_until(lambda: "function-sleeper" not in swarm.docker(*services).stdout, seconds=60, what="sleep")
     assert _ask(lab, swarm, "sleeper") == (200, "awake")
