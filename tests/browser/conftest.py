@@ -10,7 +10,7 @@ import yaml
 
 from stack.config.network import SECURE
 from tests.docker.foundation import foundation, share, used_images
-from tests.docker.workspace import Workspace, fetch, make_workspace, run_docker, wait_until
+from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_until
 from tests.ports import free_ports
 
 # `invoke test` installs both.
@@ -19,7 +19,7 @@ pytest.importorskip("playwright", reason="there is no Playwright here; `invoke t
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.network import isolate
-from tests.browser.visit import CHROMIUM, DESKTOP, OPTIONS, PATIENCE, Visit
+from tests.browser.visit import CHROMIUM, DESKTOP, OPTIONS, PATIENCE, Visit, answers
 
 __all__ = ["foundation", "share", "used_images"]
 
@@ -66,7 +66,7 @@ def dashboard(workspace: Workspace) -> str:
     """The address of the dashboard, which answers."""
     given = os.environ.get("TIDEGATE_BROWSER_ADDRESS")
     address = given or f"http://127.0.0.1:{workspace.settings.ports.dashboard}"
-    wait_until(lambda: fetch(f"{address}/healthz")[0] == 200, what="the dashboard's health")
+    wait_until(lambda: answers(address), what="the dashboard's health")
     return address
 
 

@@ -7,7 +7,9 @@ from contextlib import closing
 from pika import BlockingConnection, URLParameters
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.visit import Visit
+from stack.state.credentials import load_credentials
+from stack.state.workspace import Workspace as StackWorkspace
+from tests.browser.visit import Visit, await_route
 from tests.docker.workspace import Workspace, wait_until
 
 
@@ -85,31 +87,35 @@ def _look_into_two(page: Page, dialog: Locator) -> None:
         page.get_by_role("button", name="Look into iot/logs").click()
     page.get_by_role("button", name="Look into iot/sensors", exact=True).click()
     expect(dialog.get_by_text("out of iot/sensors")).to_be_visible()
-    held[0].continue_()
+    await_route(page, held).continue_()
     page.wait_for_timeout(500)
     expect(dialog.get_by_text("out of iot/sensors")).to_be_visible()
 
 
-def test_devices_are_simulated_and_seen(visit: Visit) -> None:
+def test_devices_are_simulated_and_seen(visit: Visit, workspace: Workspace) -> None:
     page = visit.open("/devices")
     start, stop = (page.get_by_role("button", name=name) for name in ("Start", "Stop"))
+    # The chart of a sensor's last values has a name as well.
+    sensors = page.get_by_role("spinbutton", name="Sensors")
     expect(start.or_(stop)).to_be_visible()
     if stop.is_visible():
         # An attempt before this one has failed, and left it running.
         stop.click()
     expect(start).to_be_visible()
     visit.check_weight()
-    page.get_by_label("Sensors").fill("51")
+    sensors.fill("51")
     page.get_by_role("button", name="Start").click()
-    expect(page.get_by_label("Sensors")).to_be_focused()
-    page.get_by_label("Sensors").fill("2")
+    expect(sensors).to_be_focused()
+    sensors.fill("2")
     page.get_by_label("Readings a second").fill("10")
     page.get_by_role("button", name="Start").click()
     for sensor in ("sensor-1", "sensor-2"):
         row = page.get_by_role("row", name=f"iot/sensors/temperature {sensor}")
         expect(row).to_contain_text(re.compile(r"MQTT.*\d"))
         expect(row.locator("svg path").first).to_be_attached()
-    expect(page.get_by_role("row", name="MQTT 5.0").first).to_contain_text("guest")
+    # The first device with a login ends the account guest.
+    account = load_credentials(StackWorkspace(workspace.root)).username
+    expect(page.get_by_role("row", name="MQTT 5.0").first).to_contain_text(account)
     expect(page.get_by_text(re.compile(r"\d+ readings sent since"))).to_be_visible()
     visit.look("devices")
     page.reload()

@@ -10,7 +10,7 @@ import pika
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.visit import Visit
+from tests.browser.visit import Visit, await_route
 from tests.docker.workspace import Workspace, fetch, wait_until
 
 _NAME, _EXCHANGE = "tabs", "iot/tabs"
@@ -82,9 +82,9 @@ def publish(workspace: Workspace, *bodies: str) -> None:
     connection.close()
 
 
-def say(page: Page, text: str) -> None:
+def say(page: Page, text: str, *, timeout: float | None = None) -> None:
     """Find it among what is said: something else may have been said since."""
-    expect(page.locator(".toast").filter(has_text=text).last).to_be_visible()
+    expect(page.locator(".toast").filter(has_text=text).last).to_be_visible(timeout=timeout)
 
 
 def test_a_call_shows_its_answer_and_its_log_and_is_kept(tabs: Visit) -> None:
@@ -159,6 +159,8 @@ def test_a_mistake_in_a_trigger_is_told_beside_its_field(tabs: Visit, function: 
 def test_the_log_is_live_and_can_be_filtered_and_held(tabs: Visit, workspace: Workspace) -> None:
     page = open_tab(tabs, "logs")
     log = page.get_by_role("log", name="Log of tabs")
+    # One of an older revision that ends says so in the same log.
+    wait_until(lambda: len(workspace.containers(f"function-{_NAME}")) == 1, what="the end of the older container")
     publish(workspace, "one")
     expect(log).to_contain_text("Handled one", timeout=_PATIENCE)
     page.get_by_label("Show lines with this text").fill("HANDLED")
@@ -198,7 +200,7 @@ def test_scaling_leaves_what_is_typed(tabs: Visit) -> None:
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Containers").fill(str(replicas))
         dialog.get_by_role("button", name="Scale").click()
-        expect(page.locator(".toast").last).to_contain_text(f"tabs has {said} now.", timeout=60_000)
+        say(page, f"tabs has {said} now.", timeout=60_000)
         expect(page.locator("#function-head")).to_contain_text(f"{replicas} of {replicas} ready")
     expect(dialog).to_be_hidden()
     expect(body).to_have_value("typed before")
@@ -218,7 +220,7 @@ def test_what_is_pressed_twice_is_done_once(tabs: Visit) -> None:
     page.route("**/deploy", lambda route: held.append(route))
     for _ in range(2):
         deploy.press("Enter")
-    held[0].fulfill(status=204)
+    await_route(page, held).fulfill(status=204)
     page.wait_for_timeout(500)
     assert len(ordered) == 2
 

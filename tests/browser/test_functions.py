@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.visit import PHONE, Visit
+from tests.browser.visit import BROKEN, PHONE, Visit, await_route
 from tests.docker.workspace import Workspace, fetch, wait_until
 
 _NAME, _PROJECT = "tutorialwalk", "tutorial"
@@ -136,7 +136,7 @@ def test_what_is_written_while_a_file_is_read_again_stays(visit: Visit, write: C
     with page.expect_request("**/file?path=main.py"):
         page.evaluate("dispatchEvent(new Event('focus'))")
     _write(page, _CODE.replace("one", "mine"))
-    held[0].continue_()
+    await_route(page, held).continue_()
     expect(page.locator("[data-toasts]")).to_contain_text("main.py was changed by somebody else")
     expect(page.locator(".cm-content")).to_contain_text("mine")
 
@@ -160,12 +160,11 @@ def test_what_cannot_be_saved_for_now_stays_and_says_why(visit: Visit, write: Ca
     write("cutoff", _CODE)
     page = visit.open("/functions/cutoff/code")
     _write(page, _CODE.replace("one", "mine"))
+    visit.foreseen = BROKEN
     page.route("**/file?*", lambda route: route.abort())
     page.keyboard.press("Control+s")
     expect(page.locator("[data-toasts]")).to_contain_text("No answer came from the dashboard.")
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
-    # What the browser says of the line that was cut.
-    visit.troubles.clear()
 
 
 def test_what_is_written_while_another_file_is_deleted_stays(visit: Visit, write: Callable[..., Path]) -> None:
@@ -181,7 +180,7 @@ def test_what_is_written_while_another_file_is_deleted_stays(visit: Visit, write
     page.locator("#files").get_by_role("button", name="main.py").click()
     expect(page.get_by_role("heading", name="main.py")).to_be_visible()
     _write(page, _CODE.replace("one", "mine"))
-    held[0].continue_()
+    await_route(page, held).continue_()
     expect(page.locator("#files").get_by_role("button", name="old.py")).to_have_count(0)
     expect(page.locator(".cm-content:visible")).to_contain_text("mine")
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
@@ -208,7 +207,7 @@ def test_triggers_are_written_on_after_a_save(visit: Visit, write: Callable[...,
     # What was typed now would be gone with the form that the answer replaces.
     interval.focus()
     expect(interval).not_to_be_focused()
-    held[0].continue_()
+    await_route(page, held).continue_()
     expect(save).to_be_focused()
     assert "interval: 7s" in (folder / "function.yaml").read_text()
     page.unroute_all()
@@ -237,6 +236,21 @@ def test_a_mistake_is_shown_where_it_is(visit: Visit, write: Callable[..., Path]
     with page.expect_event("dialog") as asked:
         page.get_by_role("link", name="Overview").click()
     assert asked.value.type == "beforeunload"
+    expect(problem).to_be_visible()
+
+
+def test_an_older_check_that_is_late_leaves_the_mistake_shown(visit: Visit, write: Callable[..., Path]) -> None:
+    write("checkedlate", _CODE, "spec:\n  handler: main:handler\n")
+    page, held = visit.page, list[Route]()
+    page.route("**/check", lambda route: held.append(route), times=1)
+    visit.open("/functions/checkedlate/code?file=function.yaml")
+    _write(page, "spec:\n  handler: main:handler\n  runtim: python\n")
+    problem = page.get_by_role("button", name="function.yaml:3")
+    expect(problem).to_be_visible()
+    with page.expect_response("**/check") as late:
+        await_route(page, held).continue_()
+    late.value.finished()
+    page.evaluate("() => new Promise((resolve) => setTimeout(resolve, 100))")
     expect(problem).to_be_visible()
 
 
@@ -306,6 +320,7 @@ def test_an_update_leaves_what_is_open_and_typed(visit: Visit, write: Callable[.
 
 def test_a_menu_without_an_answer_is_asked_for_again(visit: Visit) -> None:
     page, asked = visit.open("/functions"), []
+    visit.foreseen = BROKEN
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/menu") else None)
     page.route("**/amqpevent/menu", lambda route: route.abort(), times=1)
     menu, link = page.get_by_label("More about amqpevent"), page.get_by_role("link", name="Export as YAML")
@@ -319,7 +334,6 @@ def test_a_menu_without_an_answer_is_asked_for_again(visit: Visit) -> None:
     menu.click()
     expect(link).to_be_visible()
     assert len(asked) == 2
-    visit.troubles.clear()
 
 
 def test_a_late_answer_leaves_a_dialog_that_was_opened_again(walker: Visit) -> None:
@@ -328,11 +342,11 @@ def test_a_late_answer_leaves_a_dialog_that_was_opened_again(walker: Visit) -> N
     name = _open_new_project(page)
     name.fill(_PROJECT)
     page.get_by_role("button", name="Make it").click()
-    wait_until(lambda: held, what="the request")
+    request = await_route(page, held)
     page.keyboard.press("Escape")
     name = _open_new_project(page)
     name.fill("another")
-    held[0].continue_()
+    request.continue_()
     expect(page.get_by_role("heading", name=_PROJECT)).to_be_visible()
     expect(name).to_have_value("another")
 

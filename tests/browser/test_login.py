@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from stack.state.access import USER, make_access
 from stack.state.workspace import Workspace as StackWorkspace
-from tests.browser.visit import DESKTOP, PATIENCE, Visit
-from tests.docker.workspace import ROOT, fetch, make_workspace, wait_until
+from tests.browser.visit import DESKTOP, PATIENCE, Visit, answers
+from tests.docker.workspace import ROOT, make_workspace, wait_until
 from tests.ports import free_port
 
 
@@ -24,7 +24,7 @@ def guarded(chromium: Browser, tmp_path: Path, pytestconfig: pytest.Config) -> I
     command = [sys.executable, "-m", "stack.dashboard", "--port", str(port)]
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, cwd=ROOT, env=workspace.environment()) as process:
-        wait_until(lambda: _answers(address), what="the dashboard's answer")
+        wait_until(lambda: answers(address), what="the dashboard's answer")
         context = chromium.new_context(viewport=DESKTOP, reduced_motion="reduce")
         context.set_default_timeout(PATIENCE)
         visit = Visit(context.new_page(), address, pytestconfig.getoption("--pictures"))
@@ -32,13 +32,6 @@ def guarded(chromium: Browser, tmp_path: Path, pytestconfig: pytest.Config) -> I
         context.close()
         process.terminate()
     assert not visit.troubles, "\n".join(visit.troubles)
-
-
-def _answers(address: str) -> bool:
-    try:
-        return fetch(f"{address}/healthz")[0] == 200
-    except OSError:
-        return False
 
 
 def test_login_lets_in_who_knows_the_password_and_out_again(guarded: tuple[Visit, str]) -> None:

@@ -1,14 +1,15 @@
 """A visit to the dashboard with a real Chromium: what a test checks of every page, and the pictures that it leaves."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Error, Page, Request, ViewportSize
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, Route, ViewportSize
 
-from tests.docker.workspace import wait_until
+from tests.docker.workspace import fetch, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
@@ -42,6 +43,8 @@ _NOT_YET = "net::ERR_CONNECTION_REFUSED"
 _TRIES = 20
 # Milliseconds for what takes one or two seconds by itself.
 PATIENCE = 30_000
+# What it says of a request that a test has broken off.
+BROKEN = r"Failed to load resource: net::ERR_FAILED|htmx:sendError"
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
 )
@@ -58,6 +61,8 @@ class Visit:
     pictures: Path | None
     troubles: list[str] = field(default_factory=list)
     """Errors of the console, violations of the policy among them; whatever is left here fails the test."""
+    foreseen: str = ""
+    """What the console says of what the test itself breaks, as a pattern: it may say so after the page has shown it."""
     cut_off: set[str] = field(default_factory=set)
     """Scripts and style sheets of the page that did not come, since the networks of this machine changed."""
     weights: dict[str, int] = field(default_factory=dict)
@@ -137,7 +142,8 @@ class Visit:
     def _note(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning") or _NETWORKS in message.text:
             return
-        if not _REFUSAL.match(message.text) and not _ABORT.match(message.text):
+        is_foreseen = self.foreseen and re.match(self.foreseen, message.text)
+        if not is_foreseen and not _REFUSAL.match(message.text) and not _ABORT.match(message.text):
             self.troubles.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _note_failure(self, request: Request) -> None:
@@ -159,6 +165,26 @@ class Visit:
 
         client.on("Network.responseReceived", note)
         client.on("Network.loadingFinished", count)
+
+
+def answers(address: str) -> bool:
+    """Return whether a dashboard is well; one that does not listen yet is not."""
+    try:
+        return fetch(f"{address}/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def await_route(page: Page, held: Sequence[Route]) -> Route:
+    """Wait until a request is held back, and return it: Playwright hands it over after it has told of the request."""
+
+    def is_held() -> bool:
+        # It does so while it waits.
+        page.wait_for_timeout(20)
+        return bool(held)
+
+    wait_until(is_held, what="the request that is held back")
+    return held[0]
 
 
 def _describe(violation: dict[str, Any]) -> str:
