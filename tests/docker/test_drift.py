@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -242,7 +242,8 @@ def test_a_queue_is_moved_while_messages_come(drifter: Workspace) -> None:
     sent = [f"n{number}" for number in range(800)]
     publisher = Thread(target=publish, args=(stack, sent))
     publisher.start()
-    wait_until(lambda: count(stack, "drift/q") > 50, seconds=60, what="messages that wait")
+    # None wait where they come more slowly than they are handled.
+    wait_until(lambda: count(stack, "drift/q") > 50 or not publisher.is_alive(), seconds=60, what="messages that wait")
     drifter.invoke("up")
     publisher.join()
     assert find(stack) == set()
@@ -251,12 +252,13 @@ def test_a_queue_is_moved_while_messages_come(drifter: Workspace) -> None:
     assert set(heard(drifter)) == {f"{body} at drift/e/a.b" for body in sent}
 
 
-def fill(stack: Stack, confirmed: list[str], until: float) -> None:
-    """Publish large messages until then, and note which ones the broker has taken."""
+def fill(stack: Stack, confirmed: list[str], is_over: Event, seconds: float) -> None:
+    """Publish large messages until it is over, or for so long, and note which ones the broker has taken."""
+    until = time.monotonic() + seconds
     with connect(stack) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        while time.monotonic() < until:
+        while not is_over.is_set() and time.monotonic() < until:
             body, properties = f"f{len(confirmed)} {'x' * 10_000}", pika.BasicProperties(delivery_mode=2)
             with suppress(pika.exceptions.NackError):
                 channel.basic_publish("drift/e", "a.b", body.encode(), properties, mandatory=True)
@@ -272,11 +274,15 @@ def test_a_full_queue_is_replaced_while_messages_come(drifter: Workspace) -> Non
         broker = find_broker(stack)
         for method, path, document in [*again(QUEUE, durable=True), ("POST", BOUND, {"routing_key": "a.*"})]:
             broker.request(method, path, document)
-        fill(stack, confirmed, time.monotonic() + 1)
-        publisher = Thread(target=fill, args=(stack, confirmed, time.monotonic() + 5))
+        is_mended = Event()
+        fill(stack, confirmed, is_mended, 1)
+        publisher = Thread(target=fill, args=(stack, confirmed, is_mended, 30))
         publisher.start()
-        assert mend_stack_broker(stack)
-        publisher.join()
+        try:
+            assert mend_stack_broker(stack)
+        finally:
+            is_mended.set()
+            publisher.join()
         assert find(stack) == set()
         with connect(stack) as connection:
             found = [body.decode() for _, _, body in read_all(connection.channel(), "drift/q")]
