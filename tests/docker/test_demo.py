@@ -8,8 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pika
 import pytest
@@ -41,10 +43,28 @@ def quiet(workspace: Workspace, deployed: Deploy) -> Workspace:
     """The stack with every example deployed and nothing waiting on the queues that people read."""
     deployed(*EXAMPLES)
     with channel(workspace) as amqp:
+        await_handled(amqp)
         for queue, durable in (("iot/logs", False), ("iot/alerts", True)):
             amqp.queue_declare(queue, durable=durable)
             amqp.queue_purge(queue)
     return workspace
+
+
+def await_handled(amqp: Any) -> None:
+    """Wait until what devices have sent is handled: feedback on one more reading comes after that on all before."""
+    amqp.queue_declare("iot/logs", durable=False)
+    for exchange, _, key in (BINDINGS[0], BINDINGS[2]):
+        mark = uuid4().hex
+        amqp.basic_publish(exchange, key, b"20", pika.BasicProperties(headers={"reading": mark}))
+        wait_for(partial(take_answer, amqp, mark))
+
+
+def take_answer(amqp: Any, reading: str) -> bool:
+    """Take what is in iot/logs, up to what answers a reading; return whether that has come."""
+    while (got := amqp.basic_get("iot/logs", auto_ack=True))[0]:
+        if got[1].correlation_id == reading:
+            return True
+    return False
 
 
 def count(workspace: Workspace, queue: str) -> int:
