@@ -48,7 +48,7 @@ def check_messages(workspace: Workspace, find_documents: Find) -> None:
     fires = [one["name"] for one in json.loads(workspace.invoke("alerts", "--json").stdout)]
     assert {FUNCTION, "tank"} <= set(fires)
     send(workspace, {**HIGH, "state": "normal"})
-    wait_until(lambda: find_documents(FUNCTION, "resolved"), seconds=30, what="the end of the alert")
+    wait_until(lambda: find_documents(FUNCTION, "resolved"), what="the end of the alert")
     told = [[one["alerts"] for one in find_documents(name, "firing")] for name in (FUNCTION, "tank")]
     assert [len(one) for one in told] == [1, 1], told
 
@@ -77,4 +77,4 @@ def kill(workspace: Workspace) -> None:
         shown = workspace.invoke("alerts", "--json", check=False).stdout
         return shown.startswith("[") and {FUNCTION, "tank"} <= {one["name"] for one in json.loads(shown)}
 
-    wait_until(is_known, seconds=45, what="the alerts after a restart")
+    wait_until(is_known, what="the alerts after a restart")
