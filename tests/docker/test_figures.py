@@ -89,7 +89,7 @@ def test_status_has_each_functions_figures_and_why_it_is_not_ready(workspace: Wo
     ).stdout
     assert 'function="counted",project="default",result="failure"} 1.0' in page
     workspace.docker("restart", *workspace.containers("function-counted"))
-    wait_for(lambda: "the database is away" in status_of(workspace, "counted").get("reason", ""), 30)
+    wait_for(lambda: "the database is away" in status_of(workspace, "counted").get("reason", ""))
     assert "init_context failed: ConnectionError: the database is away" in workspace.invoke("status").stdout
 
 
