@@ -96,7 +96,8 @@ def open_services() -> Services:
     workspace = open_workspace()
     jobs = Jobs(workspace)
     catalogue = Catalogue(workspace, jobs)
-    jobs.on_change = catalogue.forget
+    # What a job has started is ready before Docker tells so by an event.
+    jobs.on_change = lambda _: catalogue.forget_containers()
     return Services(workspace, load_settings(workspace.root).project, jobs, catalogue)
 
 
