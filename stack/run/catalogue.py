@@ -136,7 +136,7 @@ class Catalogue:
         known = ", ".join(one.name for one in records) or "none"
         raise FunctionError(f"There is no function {name!r}. Functions: {known}.")
 
-    def forget(self, _: str = "") -> None:
+    def forget(self) -> None:
         """Look at the files again: some may have changed."""
         self._changes += 1
         self._until = 0.0

@@ -26,6 +26,9 @@ _FOLLOW_SECONDS = 1.0
 _AHEAD = 3600.0
 # Series that a table shows, and the steps of a query that says nothing of them.
 _SHOWN, _STEPS = 50, 100
+# Seconds after which what vmalert has calculated is found in the store: it sends that twice a second, and the store
+# finds what it has taken a second later.
+_NOTE_SECONDS = 2.0
 # No readings are kept longer.
 _ALL_TIME = "100y"
 
@@ -129,7 +132,7 @@ def manage_data(action: str, metric: str, *, labels: Mapping[str, str], yes: boo
     shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
     console.confirm(f"Delete all readings of {shown}, of all time?", yes=yes)
     store.delete(request.selector)
-    forget_last_seen(store, found, watched=watched)
+    settle_last_seen(store, found, watched=watched)
     console.success(f"Deleted: {len(titles)} series.")
 
 
@@ -167,6 +170,14 @@ def _find_watched(stack: Stack, store: Store) -> dict[str, list[Series]]:
             if one.config.silent:
                 found[one.name] = store.query(_find_all(find_silent(one, stack.settings.data)))
     return found
+
+
+def settle_last_seen(store: Store, gone: Sequence[Series], *, watched: Mapping[str, Sequence[Series]]) -> None:
+    """Have alerts expect nothing of series that are gone, nor what they were about to write down meanwhile."""
+    forget_last_seen(store, gone, watched=watched)
+    if watched:
+        time.sleep(_NOTE_SECONDS)
+        forget_last_seen(store, gone, watched=watched)
 
 
 def forget_last_seen(store: Store, gone: Sequence[Series], *, watched: Mapping[str, Sequence[Series]]) -> None:

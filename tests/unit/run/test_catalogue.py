@@ -147,7 +147,7 @@ def test_deploy_at_the_command_line_is_building_until_its_lock_is_free(
 def test_job_is_seen_as_building_at_once_and_its_failure_after_it(workspace: Workspace) -> None:
     jobs = Jobs(workspace)
     catalogue = Catalogue(workspace, jobs)
-    jobs.on_change = catalogue.forget
+    jobs.on_change = lambda _: catalogue.forget()
     folder = write(workspace)
     assert catalogue.find(NAME).state == "not deployed"
 

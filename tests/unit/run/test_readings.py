@@ -16,6 +16,7 @@ from stack.run.readings import (
     manage_data,
     print_readings,
     read_labels,
+    settle_last_seen,
 )
 from stack.victoriametrics.client import Series
 
@@ -51,6 +52,15 @@ def test_metric_that_stays_is_still_expected() -> None:
     watched = {name: [*gone, make("humidity", OVEN)] for name in ("hot", "wet")}
     forget_last_seen(store, gone, watched=watched)  # type: ignore[arg-type]
     assert store.deleted == []
+
+
+def test_note_that_was_about_to_be_written_is_forgotten_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, gone, waits = NotingStore(), [make("temperature", OVEN)], list[float]()
+    monkeypatch.setattr("time.sleep", waits.append)
+    settle_last_seen(store, gone, watched={"hot": gone, "wet": []})  # type: ignore[arg-type]
+    assert (len(waits), store.deleted) == (1, ['{__name__=~"tidegate:.+", alert="hot", sensor="oven"}'] * 2)
+    settle_last_seen(store, gone, watched={})  # type: ignore[arg-type]
+    assert len(waits) == 1
 
 
 def test_what_is_calculated_cannot_be_deleted() -> None:
