@@ -89,7 +89,7 @@ ROWS = (
         "readings",
         "rate",
         "import",
-        0.4,
+        0.1,
         subject="many",
     ),
     Row("memory of an idle function (PSS), against bare Python with pika", "MiB", "memory", "pss", "pika", 2.5, _LIMIT),
