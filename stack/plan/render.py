@@ -186,44 +186,51 @@ _NAMES = {
 
 def render_compose(inputs: Inputs) -> bytes:
     """Render the Compose file alone, or that of Swarm in its place."""
-    settings, services = inputs.settings, inputs.services
-    context = (
-        _NAMES
-        | _describe_readings(inputs)
-        | {
-            "settings": settings,
-            "nodes": list_nodes(settings),
-            "broker_alias": find_host(settings),
-            "broker_environment": describe_nodes(settings),
-            "services": services,
-            "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in services},
-            "broker_capabilities": _BROKER_CAPABILITIES if inputs.base_images.is_registry else (),
-            "has_scaler": inputs.has_scaler,
-            "has_devices": inputs.has_devices,
-            "mdns_command": _find_mdns_command(inputs),
-            "control_image": control_image(inputs),
-            "dashboard_image": dashboard_image(inputs),
-            "gateway_image": gateway_image(inputs),
-            "rabbitmq_image": rabbitmq_image(inputs),
-            "rabbitmq_volume": name_volume(inputs.base_images),
-            "base_images": inputs.base_images,
-            "is_registry": inputs.base_images.is_registry,
-            "is_nuclio": is_nuclio(settings),
-            "home": inputs.home,
-            "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(settings.defaults.event_timeout):g}"},
-            "claims": sorted({name for one in services for name in one.plan.claims}),
-            # What the dashboard reads when it starts.
-            "login": image.digest([inputs.login, settings.dashboard.model_dump_json(), *_describe_guard(inputs)]),
-            "files_digest": files_digest(render_broker(inputs)),
-            "secrets": sorted({mount.file for mount in used_secrets(services)}),
-            "definitions": {},
-        }
-    )
-    path = name_stack_file(settings)
-    if settings.is_swarm:
+    context = _NAMES | _describe_stack(inputs) | _describe_images(inputs) | _describe_readings(inputs)
+    if inputs.settings.is_swarm:
         context |= describe_swarm(inputs, render_broker(inputs), gateway=_render_gateway(inputs), mounted=MOUNTED)
+    path = name_stack_file(inputs.settings)
     # Twice, since each service has a digest of itself among its labels.
-    return fill(path, context | {"definitions": digest_services(fill(path, context))})
+    without_digests = fill(path, context | {"definitions": {}})
+    return fill(path, context | {"definitions": digest_services(without_digests)})
+
+
+def _describe_stack(inputs: Inputs) -> dict[str, object]:
+    """Return what the templates ask about the stack itself, its broker and its functions."""
+    settings, services = inputs.settings, inputs.services
+    return {
+        "settings": settings,
+        "nodes": list_nodes(settings),
+        "broker_alias": find_host(settings),
+        "broker_environment": describe_nodes(settings),
+        "services": services,
+        "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in services},
+        "broker_capabilities": _BROKER_CAPABILITIES if inputs.base_images.is_registry else (),
+        "has_scaler": inputs.has_scaler,
+        "has_devices": inputs.has_devices,
+        "mdns_command": _find_mdns_command(inputs),
+        "is_nuclio": is_nuclio(settings),
+        "home": inputs.home,
+        "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(settings.defaults.event_timeout):g}"},
+        "claims": sorted({name for one in services for name in one.plan.claims}),
+        # What the dashboard reads when it starts.
+        "login": image.digest([inputs.login, settings.dashboard.model_dump_json(), *_describe_guard(inputs)]),
+        "files_digest": files_digest(render_broker(inputs)),
+        "secrets": sorted({mount.file for mount in used_secrets(services)}),
+    }
+
+
+def _describe_images(inputs: Inputs) -> dict[str, object]:
+    """Return the images of all but the functions."""
+    return {
+        "control_image": control_image(inputs),
+        "dashboard_image": dashboard_image(inputs),
+        "gateway_image": gateway_image(inputs),
+        "rabbitmq_image": rabbitmq_image(inputs),
+        "rabbitmq_volume": name_volume(inputs.base_images),
+        "base_images": inputs.base_images,
+        "is_registry": inputs.base_images.is_registry,
+    }
 
 
 def _describe_readings(inputs: Inputs) -> dict[str, object]:
