@@ -58,6 +58,18 @@ def write_stack(
         before = b""
     else:
         unmount_secrets(stack.workspace, used_secrets([*inputs.services, *coming]))
+    _write_logins(stack, inputs, keeps_others=not is_checked)
+    changed = write_tree(stack.workspace, files, leaving=theirs)
+    settle_accounts(stack, before, after=files[ACCOUNTS])
+    settle_gateway(stack.engine, stack.settings, files=files, is_ending=starts_gateway)
+    return changed
+
+
+def _write_logins(stack: Stack, inputs: Inputs, *, keeps_others: bool) -> None:
+    """Write what the stack's own parts log in with, and whom they trust.
+
+    `keeps_others` has passwords of channels stay which the configuration that is written does not name.
+    """
     write_gateway_login(stack.workspace, inputs.gateway_login)
     if inputs.settings.has_store:
         write_store_login(stack.workspace, inputs.accounts.key)
@@ -69,13 +81,9 @@ def write_stack(
         write_devices_login(stack.workspace, inputs.accounts.key)
     if inputs.has_alertmanager:
         secrets = list_secrets(inputs.settings.notify, stack.vault)
-        write_notify_secrets(stack.workspace, secrets, keeps_others=not is_checked)
+        write_notify_secrets(stack.workspace, secrets, keeps_others=keeps_others)
     if secure := secure_bridges(inputs.settings.bridge):
         write_bridge_authorities(stack.workspace, secure)
-    changed = write_tree(stack.workspace, files, leaving=theirs)
-    settle_accounts(stack, before, after=files[ACCOUNTS])
-    settle_gateway(stack.engine, stack.settings, files=files, is_ending=starts_gateway)
-    return changed
 
 
 def prepare_certificates(stack: Stack) -> Stack:
