@@ -85,6 +85,8 @@ def store_arguments(data: Data) -> list[str]:
         # What was stored a moment ago is part of each answer.
         "search.latencyOffset": "0s",
         "httpListenAddr": f":{PORT}",
+        # A connection that ends says that the store has: the recorder then sends again what it took last.
+        "http.connTimeout": "0s",
         "httpAuth.username": USERNAME,
         "httpAuth.password": f"file://{FOLDER}/{PASSWORD}",
         "deleteAuthKey": f"file://{FOLDER}/{_DELETE_KEY}",

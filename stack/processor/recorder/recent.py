@@ -44,6 +44,10 @@ class RecentLines:
             if lines := _read_whole(path):
                 yield lines
 
+    def renew(self) -> None:
+        """Keep all for as long as what is taken now: the store was just sent it again, and may be killed again."""
+        self._since = time.monotonic()
+
     def drop_written(self, *, is_same_store: bool) -> None:
         """Drop what has not changed since the look before this one; looks are `WRITTEN_AFTER` seconds apart.
 

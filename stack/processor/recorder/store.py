@@ -81,33 +81,44 @@ class Store:
         Raises:
             StoreError: it is not taken.
         """
+        # What comes over this connection one store has; over another, made meanwhile, all is sent again.
+        self._ask_health()
         made = _Connection.made
         for before in self._recent.read():
             self._post(before)
-            made = _Connection.made
+        self._recent.renew()
         self._connections = made
 
     def watch(self) -> None:
-        """Drop what the store has written to its disk, for as long as the process lives."""
+        """Have the store take what it lost, and drop what it has written, for as long as the process lives."""
         while True:
             time.sleep(WRITTEN_AFTER)
-            self.drop_written()
+            self.settle()
 
-    def drop_written(self) -> None:
-        """Drop what was taken before the last call, if the store has lived since: its connection has."""
-        with self._lock:
-            is_same_store = self._connections == self._watched and self._is_connected()
+    def settle(self) -> None:
+        """Send a store that was started again what it lost, also where no reading comes; drop what it has written.
+
+        That is what was taken before the last call, if the store has lived since: its connection has.
+        """
+        # A store that is away is told of by who sends readings to it.
+        with self._lock, suppress(StoreError):
+            if not self._is_connected():
+                self.repeat()
             # What cannot be deleted now is with the next call.
             with suppress(OSError):
-                self._recent.drop_written(is_same_store=is_same_store)
+                self._recent.drop_written(is_same_store=self._connections == self._watched)
             self._watched = self._connections
 
     def _is_connected(self) -> bool:
         """Return whether the store answers on the connection on which it took what is kept."""
-        with suppress(urllib3.exceptions.HTTPError):
+        self._ask_health()
+        return _Connection.made == self._connections
+
+    def _ask_health(self) -> None:
+        try:
             self._pool.request("GET", _HEALTH_PATH)
-            return _Connection.made == self._connections
-        return False
+        except urllib3.exceptions.HTTPError as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from None
 
     def _post(self, body: bytes) -> None:
         try:

@@ -15,7 +15,7 @@ from stack.processor.recorder import handler as module
 from stack.processor.recorder.handler import Recorder
 from stack.processor.recorder.recent import RecentLines
 from stack.processor.recorder.rule import read_rules
-from stack.processor.recorder.store import Flusher, Store, StoreError
+from stack.processor.recorder.store import Flusher, Store, StoreError, _Connection
 
 RULE = {"trigger": "topics", "exchange": "amq.topic", "filter": "#", "values": {"t": None}, "labels": {}}
 RULES = json.dumps({"retention": 1e9, "rules": [RULE]})
@@ -217,7 +217,7 @@ def test_only_the_last_seconds_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
 
 def list_kept(store: Store, folder: Path) -> list[str]:
     """Return the files that are kept after one look at the store."""
-    store.drop_written()
+    store.settle()
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -246,6 +246,46 @@ def test_what_a_store_may_not_have_written_before_it_was_killed_is_kept(tmp_path
             # Each look makes a new connection, which might be to another process.
             assert list_kept(store, tmp_path) == ["topics-0.current"]
     assert list_kept(store, tmp_path) == ["topics-0.current"]
+
+
+def test_store_that_was_started_again_gets_what_it_lost_without_a_new_reading(recent: RecentLines) -> None:
+    with closing(Server()) as server:
+        store = Store(f"http://127.0.0.1:{server.port}", recent)
+        server.closes = True
+        store.send(["a\n"])
+        server.closes = False
+        store.settle()
+        assert server.bodies == ["a\n", "a\n"]
+
+
+def test_what_a_store_lost_is_kept_until_one_has_lived_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with closing(Server()) as server:
+        store = Store(f"http://127.0.0.1:{server.port}", RecentLines(tmp_path, "topics-0"))
+        # The store is another with each reading.
+        server.closes = True
+        for line in ("a\n", "b\n", "c\n"):
+            store.send([line])
+            now += 20.0
+        server.bodies.clear()
+        store.repeat()
+        assert server.bodies == ["a\nb\nc\n"]
+
+
+def test_what_was_deleted_does_not_come_back_with_the_first_reading_of_another_worker(tmp_path: Path) -> None:
+    with closing(Server()) as server:
+        idle = Store(f"http://127.0.0.1:{server.port}", RecentLines(tmp_path, "exchange-0"))
+        idle.repeat()
+        # Each worker is a process of its own, which counts its own connections.
+        made, _Connection.made = _Connection.made, 0
+        Store(f"http://127.0.0.1:{server.port}", RecentLines(tmp_path, "topics-0")).send(["deleted\n"])
+        _Connection.made = made
+        server.bodies.clear()
+        idle.send(["a\n"])
+        assert server.bodies == ["a\n"]
 
 
 def test_no_room_to_note_what_is_taken_is_no_acknowledgement(tmp_path: Path) -> None:
