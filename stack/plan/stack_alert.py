@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from math import ceil
 from typing import Any
 
 from cryptography.x509 import load_pem_x509_certificates
@@ -243,7 +244,9 @@ def _describe_errors(settings: Settings) -> Alert:
     names = {"alerting": "alertname", "recording": "recording"}
     queries = [errors % (kind, name, json.dumps(name), '"rule"') for kind, name in names.items()]
     expr = _add_start(" or ".join(queries), settings, seconds=_FAILS)
-    return _make("rule-failing", expr, text="{rule} cannot be calculated; `invoke alerts` says why.")
+    text = "{rule} cannot be calculated; `invoke alerts` says why."
+    # A store that was started again may know of errors a moment before it knows of its own start.
+    return _make("rule-failing", expr, text=text, seconds=ceil(2 * settings.data.scrape_seconds))
 
 
 def _describe_disk(settings: Settings) -> Alert:

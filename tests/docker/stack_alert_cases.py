@@ -151,6 +151,15 @@ CASES = (
         },
         {"4m": (), "6m15s": (), "8m": (), "10m": (), "13m": ()},
     ),
+    # Nor when its errors are known before its start is.
+    Case(
+        "rule-failing",
+        {
+            'vmalert_alerting_rules_errors_total{alertname="hot", group="hot"}': "0x20 _x1 30x60",
+            _STORE: "-600x20 _x2 320x60",
+        },
+        {"4m": (), "5m30s": (), "5m45s": (), "8m": (), "13m": ()},
+    ),
     Case(
         "part-down",
         {up("broker"): "1x8 0x32", up("gateway"): "1x40", _STORE: "0x40"},
