@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from yaml import YAMLError
 
 from stack import console
 from stack.contract import HTTP_PORT
@@ -20,6 +23,7 @@ from stack.plan.gateway import find_url
 from stack.plan.gateway_frontend import DASHBOARD, DASHBOARD_PORT
 from stack.plan.key_hint import find_key_hints, find_unrouted
 from stack.plan.runtime.registry import explain_version
+from stack.plan.stack import find_definitions
 from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE
 from stack.plan.tls import AMQPS_PORT, GATEWAY_HTTPS_PORT, HTTPS_PORT, MANAGEMENT_HTTPS_PORT, MQTTS_PORT
@@ -83,8 +87,19 @@ def print_status(*, as_json: bool) -> None:
         console.show_json(_describe_all(stack, found))
     else:
         _print_all(stack, found)
-    if found.containers and not any(one.service == SERVICE for one in found.containers):
-        console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
+    for name in find_missing(stack, found.containers):
+        console.warn(f"{name} is not there; `invoke up` starts it.")
+
+
+def find_missing(stack: Stack, containers: Sequence[Container]) -> list[str]:
+    """Return the stack's own services without a container, in one that runs; a function may be scaled to none."""
+    wanted, file = {SERVICE}, stack.engine.compose_file
+    if not stack.engine.is_swarm:
+        # What a disk has spoiled `up` writes again.
+        with suppress(OSError, YAMLError, KeyError, TypeError):
+            wanted |= find_definitions(file.read_bytes()).keys()
+    functions = {one.plan(stack.settings).service for one in stack.deployments.values()}
+    return sorted(wanted - functions - {one.service for one in containers}) if containers else []
 
 
 def _survey(stack: Stack) -> _Survey:
