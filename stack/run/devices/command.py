@@ -165,10 +165,14 @@ def _print_identity(stack: Stack, identity: Identity, *, command: DeviceCommand,
 
 def _write_pair(stack: Stack, pair: Pair, key: Path, certificate: Path) -> None:
     """Write a device's key, of which no other copy is kept, its certificate, and whom it trusts."""
-    write_file(key, pair.key_pem, _PRIVATE)
-    write_file(certificate, pair.certificate_pem)
-    if not stack.settings.tls.certificate:
-        write_file(key.parent / AUTHORITY, _get_authority(stack))
+    try:
+        write_file(key, pair.key_pem, _PRIVATE)
+        write_file(certificate, pair.certificate_pem)
+        if not stack.settings.tls.certificate:
+            write_file(key.parent / AUTHORITY, _get_authority(stack))
+    except HostError as error:
+        again = f"`invoke device rotate {key.stem} --output FOLDER` then makes another key and certificate"
+        raise HostError(f"{error} The device is there; {again}.") from error
 
 
 def _export(output: str) -> None:

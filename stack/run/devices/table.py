@@ -44,13 +44,8 @@ def import_devices(file: Path, output: Path) -> None:
     """
     stack = open_stack()
     text = _read_text(file)
-    with open_private(output) as target:
-        try:
-            count = add_table(stack, Table(file.name, text), target)
-        except BaseException:
-            if not target.tell():
-                output.unlink()
-            raise
+    with _open_passwords(output) as target:
+        count = add_table(stack, Table(file.name, text), target)
     added = (
         "1 device was added. Its password is" if count == 1 else f"{count:,} devices were added. Their passwords are"
     )
@@ -81,10 +76,7 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
         written = _write_all(stack, new)
         devices = [device for device, one in zip(written, new, strict=True) if one.may_log_in]
         _end_older(stack, new)
-        writer = csv.writer(passwords, lineterminator="\n")
-        writer.writerow((_NAME, _PASSWORD))
-        for device in devices:
-            writer.writerow((device.name, make_login(stack.workspace, device.name, is_durable=False)))
+        _write_passwords(stack, new, passwords)
         if devices:
             sync_tree(stack.workspace.secrets)
         count = "1 account" if len(devices) == 1 else f"{len(devices):,} accounts"
@@ -94,6 +86,39 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
         settle_first_login(stack)
         forget_devices(stack, [one.name for one in new])
     return len(new)
+
+
+@contextmanager
+def _open_passwords(output: Path) -> Iterator[TextIO]:
+    """Open the file of the passwords; it is removed where nothing, or not all of them, could be written to it."""
+    try:
+        with open_private(output) as target:
+            try:
+                yield target
+            except BaseException:
+                if not target.tell():
+                    output.unlink()
+                raise
+    except OSError as error:
+        output.unlink(missing_ok=True)
+        advice = "No device was added. Make room there, or name another --output"
+        raise HostError(f"{output} cannot be written: {error.strerror}. {advice}.") from error
+
+
+def _write_passwords(stack: Stack, new: Sequence[NewDevice], target: TextIO) -> None:
+    """Give devices passwords; where these cannot be written, which are kept nowhere else, the devices go again."""
+    writer = csv.writer(target, lineterminator="\n")
+    try:
+        writer.writerow((_NAME, _PASSWORD))
+        for one in new:
+            if one.may_log_in:
+                writer.writerow((one.name, make_login(stack.workspace, one.name, is_durable=False)))
+        target.flush()
+    except BaseException:
+        for one in new:
+            remove_login(stack.workspace, one.name)
+            remove_device(stack.workspace, one.name)
+        raise
 
 
 def _end_older(stack: Stack, new: Sequence[NewDevice]) -> None:

@@ -3,7 +3,11 @@
 import csv
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
+from unittest.mock import Mock
 
 import pytest
 
@@ -140,6 +144,19 @@ def test_a_certificate_stays_where_another_cannot_be_written(workspace: Path) ->
         handle_device(DeviceCommand("rotate", "b", output=str(keys), has_certificate=True), as_json=False)
     assert {path: path.read_bytes() for path in keys.iterdir()} == before
     assert not load_revoked(Workspace(workspace))
+
+
+def test_a_key_that_cannot_be_written_is_told_with_how_to_make_another(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {enabled: true}\n")
+    full = Mock(side_effect=HostError("a.key cannot be written: No space left on device."))
+    monkeypatch.setattr("stack.run.devices.command.write_file", full)
+    with pytest.raises(
+        HostError, match=r"No space left .* The device is there; `invoke device rotate a --output FOLDER`"
+    ):
+        handle_device(DeviceCommand("add", "a", output=str(workspace), has_certificate=True), as_json=False)
 
 
 def test_a_device_trusts_the_authority_of_the_users_own_certificate(
@@ -306,6 +323,24 @@ def test_a_table_is_imported_and_exported(workspace: Path, capsys: pytest.Captur
     ]
     with pytest.raises(StackError, match="line 2: There is a device p1 already"):
         order("import", str(table), output=str(workspace / "more.csv"))
+
+
+@contextmanager
+def open_full(_path: Path) -> Iterator[TextIO]:
+    """Open a file on a disk that is full."""
+    with Path("/dev/full").open("w") as file:
+        yield file
+
+
+def test_no_device_is_added_whose_password_cannot_be_written(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace / "a.csv").write_text("name,mayLogIn\na,yes\nb,no\n")
+    with monkeypatch.context() as full:
+        full.setattr("stack.run.devices.table.open_private", open_full)
+        with pytest.raises(StackError, match=r"words\.csv cannot be written: No space left .*No device was added"):
+            order("import", str(workspace / "a.csv"), output=str(workspace / "words.csv"))
+    assert not load_registry(Workspace(workspace)).devices
+    assert not list_logins(Workspace(workspace))
+    order("import", str(workspace / "a.csv"), output=str(workspace / "words.csv"))
 
 
 @pytest.mark.parametrize("mark", [";", "\t"])
