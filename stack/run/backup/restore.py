@@ -11,6 +11,7 @@ from pathlib import Path
 from stack import console
 from stack.config.alert import load_alerts
 from stack.config.container import CLAIM_PREFIX
+from stack.config.device import TYPES
 from stack.config.settings import FILE, Settings, load_settings
 from stack.docker.client import load_images
 from stack.docker.image import Builder
@@ -41,6 +42,8 @@ _PRIVATE_FOLDER = 0o700
 _MOST_SHOWN = 5
 # Below .stack/, where what a restore replaces is kept.
 _REPLACED = "replaced"
+# Beside what is unpacked, where settings that are kept are read.
+_SETTINGS = "settings"
 
 
 def check_target(stack: Stack, fresh: Path, *, force: bool) -> None:
@@ -201,7 +204,8 @@ def restore_backup(workspace: Workspace, backup: Backup, *, request: RestoreRequ
                 unpack(backup, fresh)
             if request.keeps_settings:
                 (fresh / WORKSPACE / FILE).unlink(missing_ok=True)
-            wanted = request.adapt(load_settings(workspace.root if request.keeps_settings else fresh / WORKSPACE))
+            keeps = request.keeps_settings
+            wanted = request.adapt(load_kept(workspace.root, fresh) if keeps else load_settings(fresh / WORKSPACE))
             stack = Stack(workspace, wanted, open_engine(workspace, wanted), is_lenient=True)
             check_nodes(backup, wanted.broker.nodes)
             check_alerts(fresh / WORKSPACE, wanted)
@@ -215,6 +219,18 @@ def restore_backup(workspace: Workspace, backup: Backup, *, request: RestoreRequ
             begin_nodes(stack)
             _fill(stack.reread(), backup)
     return stack.reread()
+
+
+def load_kept(root: Path, fresh: Path) -> Settings:
+    """Return the settings of the workspace, by the types of devices that there are once all is restored."""
+    folder = fresh / _SETTINGS
+    folder.mkdir()
+    for source in (root, fresh / WORKSPACE):
+        if (source / TYPES).is_dir():
+            shutil.copytree(source / TYPES, folder / TYPES, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+    if (root / FILE).is_file():
+        shutil.copy(root / FILE, folder)
+    return load_settings(folder)
 
 
 def unpack(backup: Backup, folder: Path) -> None:

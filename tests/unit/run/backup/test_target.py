@@ -8,9 +8,17 @@ import pytest
 from stack.config.broker import Broker
 from stack.config.settings import Settings
 from stack.errors import BrokerError, ConfigError, ConflictError
-from stack.plan.backup import BrokerFacts
+from stack.plan.backup import WORKSPACE, BrokerFacts
 from stack.run.backup import restore
-from stack.run.backup.restore import begin_nodes, check_alerts, check_nodes, find_differing, import_known, put_away
+from stack.run.backup.restore import (
+    begin_nodes,
+    check_alerts,
+    check_nodes,
+    find_differing,
+    import_known,
+    load_kept,
+    put_away,
+)
 from stack.state.broker import load_cluster
 from stack.state.workspace import Workspace
 
@@ -81,3 +89,14 @@ def test_a_broker_without_its_data_is_told_what_it_knew(
     told.side_effect = BrokerError("It is away.")
     import_known(Mock(), backup)
     assert "is not there again: It is away." in " ".join(capsys.readouterr().err.split())
+
+
+def test_settings_that_are_kept_go_by_the_types_of_devices_in_the_backup(tmp_path: Path) -> None:
+    root, fresh = tmp_path / "root", tmp_path / "fresh"
+    for folder, name in ((root, "here"), (fresh / WORKSPACE, "there")):
+        (folder / "device-types").mkdir(parents=True)
+        (folder / "device-types" / f"{name}.yaml").write_text(f'metrics: {{{name}: {{topic: "x/{{id}}"}}}}\n')
+    (root / "stack.yaml").write_text("project: other\ndata: {keep: [{devices: here}, {devices: there}]}\n")
+    settings = load_kept(root, fresh)
+    assert (settings.project, [one.metric for one in settings.data.keep]) == ("other", ["here", "there"])
+    assert load_kept(tmp_path / "none", tmp_path / "root").project == "tidegate"
