@@ -148,7 +148,7 @@ def read_data(text: str) -> Any:
     try:
         return json.loads(text) if text else None
     except (ValueError, RecursionError) as error:
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        shown = _shorten(text)
         raise ConfigError([f"The data should be JSON, such as '{{\"valve\": 2}}', not {shown!r}: {error}."]) from error
 
 
@@ -169,8 +169,14 @@ def _write_cell(one: Mapping[str, Any], column: str) -> str:
     if column == "state" and one["late"]:
         return f"{value}, {one['late']} too late"
     if column in ("data", "answer"):
-        return "-" if value is None else write_answer(value)
+        # --json has all of it.
+        return "-" if value is None else _shorten(write_answer(value))
     return _tell_local(value) if column == "made" else str(value)
+
+
+def _shorten(text: str) -> str:
+    """Return the beginning of a text that would make each line of a table as long as it is."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _tell_local(moment: str) -> str:

@@ -107,3 +107,13 @@ def test_calls_are_listed_with_who_made_them(link: FakeLink, capsys: pytest.Capt
     assert '{"valve": 2}' in capsys.readouterr().out
     handle_call(CallCommand("calls", "pump-8"), as_json=False)
     assert "pump-8 was not called" in capsys.readouterr().err
+
+
+def test_a_long_answer_is_shortened_in_the_list(link: FakeLink, capsys: pytest.CaptureFixture[str]) -> None:
+    answer(link, b"x" * 5000)
+    order("pump-7")
+    assert len(capsys.readouterr().out) == 5001
+    handle_call(CallCommand("calls", "pump-7"), as_json=False)
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 300
+    handle_call(CallCommand("calls", "pump-7"), as_json=True)
+    assert json.loads(capsys.readouterr().out)[0]["answer"] == "x" * 5000
