@@ -210,7 +210,7 @@ def bring_up(
             console.say(f"Everything runs as it should; {changed} was changed.")
         else:
             found = _make_images(found)
-            _apply(found)
+            apply(found)
             if meanwhile:
                 meanwhile(stack)
             _wait(found)
@@ -270,12 +270,19 @@ def _make_images(found: Survey) -> Survey:
     return replace(found, changes=tuple(one for one in found.changes if one.subject not in lost))
 
 
-def _apply(found: Survey) -> None:
+def apply(found: Survey) -> None:
+    """Start what is to be started.
+
+    Raises:
+        HostError: another workspace has started the same project while images were made.
+    """
+    stack = found.stack
+    check_owner(stack.workspace, stack.settings.project, containers=stack.engine.listed())
     with console.working("Starting " + _name_some(found.changing or found.wanted)):
-        open_driver(found.stack.engine).stop(found.surplus)
+        open_driver(stack.engine).stop(found.surplus)
         if in_place := [name for name in found.changing if name not in found.renewal.older]:
-            found.stack.engine.keep_logs([one for one in found.containers if one.id in found.outdated])
-            open_driver(found.stack.engine).up(start_nodes(found.stack, in_place, found.containers))
+            stack.engine.keep_logs([one for one in found.containers if one.id in found.outdated])
+            open_driver(stack.engine).up(start_nodes(stack, in_place, found.containers))
         found.renewal.start()
 
 

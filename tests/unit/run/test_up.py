@@ -2,13 +2,18 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
+
+import pytest
 
 from stack.config.settings import Settings
 from stack.docker.container import Container
 from stack.docker.engine import Engine
+from stack.errors import HostError
 from stack.plan.diff import Action, Change
 from stack.plan.stack import Service, plan_service
-from stack.run.up import find_renewal
+from stack.run.up import Survey, apply, find_renewal
+from stack.state.workspace import Workspace
 from tests.unit.plan.samples import make_plan, make_vault
 
 ENGINE = Engine("p", Path("compose.yaml"))
@@ -48,3 +53,17 @@ def test_others_make_way_first() -> None:
         Change("rabbitmq-mqtt", Action.REPLACE, "its files changed", older=("9",)),
     ]
     assert find_renewal(ENGINE, changes, services=services, containers=[*containers]).older == {}
+
+
+def test_a_project_that_another_workspace_has_started_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.run.up.open_driver", driver := Mock())
+    other = Workspace(tmp_path / "other")
+    other.rendered.mkdir(parents=True)
+    (other.rendered / "compose.yaml").touch()
+    stack = Mock(workspace=Workspace(tmp_path / "own"), settings=Settings())
+    stack.engine.listed.return_value = (Mock(folder=str(other.rendered)),)
+    with pytest.raises(HostError, match=r"The project tidegate runs from .*other\. Choose another `project`"):
+        apply(Survey(stack, {}, (), (), ()))
+    driver.assert_not_called()
