@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
+from traceback import format_exception_only
 from typing import Any
 
 from nuclio_sdk import Logger
@@ -153,7 +154,7 @@ class LogCapture(logging.Handler):
             "time": record.created * 1000,
             "level": LEVEL_NAMES.get(record.levelno, "debug"),
             "name": self._logger_name,
-            "message": record.getMessage(),
+            "message": _read_message(record),
         }
         self._lines.append({**getattr(record, "with", {}), **line})
 
@@ -168,6 +169,14 @@ class LogCapture(logging.Handler):
         if len(text) >= _LIMIT:
             return response
         return response._replace(headers={**response.headers, LOGS: text})
+
+
+def _read_message(record: logging.LogRecord) -> str:
+    """Return a line's message; of one whose values do not fit its text, what is wrong, as no handler fails of a log."""
+    try:
+        return record.getMessage()
+    except Exception as error:
+        return f"A line of the log is lost: {format_exception_only(error)[-1].rstrip()}"
 
 
 def _drop_repeated_traceback(line: dict[str, Any], body: bytes) -> dict[str, Any]:

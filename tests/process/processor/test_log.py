@@ -88,6 +88,15 @@ def test_log_that_is_too_long_is_left_out(start: Start) -> None:
     assert "x-nuclio-logs" not in answer.headers
 
 
+def test_line_whose_values_do_not_fit_its_text_fails_no_event(start: Start) -> None:
+    processor = start("raises")
+    assert processor.ask("/unfit").body == b"fine"
+    answer = processor.ask("/unfit", x_nuclio_log_level="info")
+    assert (answer.status, answer.body) == (200, b"fine")
+    *_, line = json.loads(answer.headers["x-nuclio-logs"])
+    assert line["message"].startswith("A line of the log is lost: TypeError: %d format")
+
+
 def test_raised_response_is_the_answer(start: Start) -> None:
     processor = start("raises")
     answer = processor.ask("/teapot")

@@ -10,6 +10,8 @@ def handler(context, event):
         raise ExceptionWithResponse("none")
     if event.path == "/long":
         context.logger.info("x" * 5000)
+    if event.path == "/unfit":
+        context.logger.info("%d degrees", "warm")
     if event.path == "/fail":
         raise ValueError("secret of the house")
     return "fine"
