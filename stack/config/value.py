@@ -146,18 +146,19 @@ def _split_url(url: str) -> SplitResult:
     return urlsplit(url if "://" in url else f"//{url}")
 
 
+# What is wrong with an address is not repeated: there may be a password in it.
 def _check_url(text: str) -> str:
     try:
         _ = _split_url(text).port
-    except ValueError as error:
-        raise ValueError(f"should be an address such as amqp://broker.example:5672, not {text!r} ({error})") from error
+    except ValueError:
+        signs = "in a name or password / is written %2F, ? is %3F and # is %23"
+        raise ValueError(f"should be an address such as amqp://broker.example:5672; {signs}") from None
     return text
 
 
 Address = Annotated[str, AfterValidator(_check_url)]
 
 
-# What is wrong with an address is not repeated: there may be a password in it.
 def _check_amqp(text: str) -> str:
     if not is_own_broker(text) and not (text.startswith(_AMQP) and _is_host(_split_url(text).hostname or "localhost")):
         raise ValueError("should be an address such as amqp://broker.example:5672, or one that begins with amqps://")

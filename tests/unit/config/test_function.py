@@ -397,6 +397,13 @@ def test_mistake(document: dict[str, Any], problem: str) -> None:
     assert problems_of(document)[0].startswith(problem)
 
 
+@pytest.mark.parametrize("document", [rabbit(url="amqp://ann:se/cret@b:5672"), mqtt(url="mqtt://ann:se#cret@b:1883")])
+def test_password_in_a_wrong_address_is_not_repeated(document: dict[str, Any]) -> None:
+    (problem,) = problems_of(document)
+    assert "se" not in problem.partition("should be")[2].replace("password", "")
+    assert "in a name or password / is written %2F" in problem
+
+
 def test_all_mistakes_are_told() -> None:
     found = problems_of({"metadata": {"name": "!"}, "spec": {"env": 5, "handlr": "x"}, "speck": {}})
     assert [one.partition(":")[0] for one in found] == ["metadata.name", "spec.env", "spec.handlr", "speck"]
