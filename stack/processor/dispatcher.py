@@ -19,7 +19,7 @@ from stack.processor.stats import WorkerStats
 from stack.processor.status import SourceReport, StatusWriter
 from stack.processor.stream import LOOK_AGAIN, StreamedDelivery
 from stack.processor.threads import StopSignal, start_thread
-from stack.processor.wire import GONE, Outcome, Wire, is_own, pack_delivery, unpack_outcome, unpack_response
+from stack.processor.wire import GONE, UNREAD, Outcome, Wire, is_own, pack_delivery, unpack_outcome, unpack_response
 from stack.processor.worker_spec import WorkerSpec
 
 
@@ -83,7 +83,7 @@ _ENDED = "the worker ended while it handled this event"
 
 
 class UnreadError(Exception):
-    """The dispatched worker has gone without having read what was sent to it, so that another may be given it."""
+    """The dispatched worker goes without having begun what was sent to it, so that another may be given it."""
 
 
 class ClaimedDelivery:
@@ -106,11 +106,11 @@ def dispatch(wire: Wire, deliveries: Sequence[Delivery], limit: float) -> bool:
     One that has gone after `limit` seconds, unless that is zero, was killed for taking too long.
 
     Raises:
-        UnreadError: the dispatched worker has gone, and the messages have no outcome yet.
+        UnreadError: the dispatched worker goes, and the messages have no outcome yet.
     """
     began = time.monotonic()
     frame = _send(wire, deliveries)
-    if frame is None and wire.is_unread:
+    if (frame is None and wire.is_unread) or (frame and frame[0] == UNREAD):
         raise UnreadError
     if frame and frame[0] == "begin":
         return _relay(wire, deliveries[0], unpack_response(frame[1]))
@@ -264,6 +264,8 @@ class Dispatcher:
         except UnreadError:
             for delivery in deliveries:
                 self._allocator.put(cast(Delivery, ClaimedDelivery(delivery)))
+            # It would connect again, as to a dispatcher that was replaced.
+            wire.await_end()
             return False
         finally:
             self._allocator.end()

@@ -7,6 +7,7 @@ clock runs, and it is what a death of the process is blamed on, once all that th
 import os
 import signal
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Pipeline:
         self._entries: deque[_Entry] = deque()
         # Messages of no event, on their way.
         self._late: set[Future[None]] = set()
-        self._bytes = self._number = self._recalled = 0
+        self._bytes = self._number = self._recalled = self._begun = 0
         self._mean, self._window = _WORK, 1
         self._began = 0.0
         self._is_open, self._is_ending, self._is_quitting = True, False, False
@@ -123,8 +124,9 @@ class Pipeline:
         flushed = 0.0
         while self._is_open or self._waiting or self._entries:
             # All that is there at once costs less than one by one.
-            for item in (self._queue.get(), *self._queue.get_left()):
-                if code := self._sort(item, source):
+            items = iter((self._queue.get(), *self._queue.get_left()))
+            for item in items:
+                if code := self._sort(item, source, left=items):
                     return code
             self._fill()
             if self._queue.is_empty() or monotonic() - flushed > self._interval:
@@ -136,11 +138,15 @@ class Pipeline:
         self._invoker.drain(source.flush)
         return 0
 
-    def _sort(self, item: Any, source: Source) -> int:
-        """See to one thing from the queue; return the exit status if that ends the worker, else 0."""
+    def _sort(self, item: Any, source: Source, *, left: Iterator[Any]) -> int:
+        """See to one thing from the queue; return the exit status if that ends the worker, else 0.
+
+        `left` is what came behind it.
+        """
         if isinstance(item, list):
             if not item:
                 source.flush()
+                self._give_back(left)
                 return self._die()
             return 0 if self._take(item) else 1
         if item is None:
@@ -240,7 +246,7 @@ class Pipeline:
 
     def _take_note(self, frame: Frame) -> None:
         if frame.letter == QUIT:
-            self._quit(is_cause=frame.head)
+            self._quit(*frame.head)
         elif frame.letter == RECALLED:
             self._drop(frozenset(frame.head))
         else:
@@ -264,11 +270,19 @@ class Pipeline:
         if has_begun:
             self._begin()
 
-    def _quit(self, *, is_cause: bool) -> None:
-        """Begin no other event, as the process does not either: it ends, perhaps because of the first."""
+    def _quit(self, is_cause: bool, number: int) -> None:
+        """Begin none but the event of a number, as the process does: it ends, perhaps because of that."""
         if self._entries and not is_cause and not self._is_quitting:
             self._invoker.release(self._entries[0].delivery)
-        self._is_quitting = True
+        self._is_quitting, self._begun = True, number
+
+    def _give_back(self, left: Iterator[Any]) -> None:
+        """Have another worker handle what has not begun, where no broker delivers it again."""
+        sent = self._entries if self._is_quitting else ()
+        unbegun = [entry.delivery for entry in sent if entry.number != self._begun]
+        for delivery in (*unbegun, *self._waiting, *left, *self._queue.get_left()):
+            if give_back := getattr(delivery, "give_back", None):
+                give_back()
 
     def _note(self, frame: Frame) -> None:
         """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""

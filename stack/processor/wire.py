@@ -25,6 +25,8 @@ Outcome = tuple[Response, Failure | None]
 
 # The frame that tells a dispatched worker that no one waits for the stream that it sends.
 GONE = "gone"
+# What a frame of a dispatched worker begins with that ends, and has not begun what it was sent.
+UNREAD = "unread"
 
 
 class Wire:
@@ -55,6 +57,11 @@ class Wire:
         except OSError:
             return None
         return marshal.loads(data) if len(data) == size else None
+
+    def await_end(self) -> None:
+        """Wait until the other end is gone."""
+        while self.receive() is not None:
+            pass
 
     def is_cut(self) -> bool:
         """Return whether the other end is gone or takes no more, where nothing is due to be read."""

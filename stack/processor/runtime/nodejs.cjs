@@ -351,11 +351,11 @@ process.on('uncaughtException', (error) => {
 
 process.on('exit', () => quit(calls.getStore() ?? current));
 
-/* Begin no other event; the worker is told it, and whether the one that is being handled is what ends the process. */
+/* Begin no other event; the worker is told it, which one is being handled, and whether that is what ends the process. */
 function quit(call) {
   if (isQuitting || !isReady) return;
   isQuitting = true;
-  send('Q', current !== null && call === current);
+  send('Q', [current !== null && call === current, current?.number ?? 0]);
 }
 
 // The end: no event comes any more, and what the author has under way may end by itself.

@@ -8,7 +8,7 @@ from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.response import Response
 from stack.processor.status import State
 from stack.processor.threads import start_thread
-from stack.processor.wire import GONE, Wire, pack_outcome, pack_response, unpack_message
+from stack.processor.wire import GONE, UNREAD, Wire, pack_outcome, pack_response, unpack_message
 from stack.processor.worker_spec import WorkerSpec
 
 
@@ -120,6 +120,10 @@ class DispatchedDelivery:
 
     def hold(self) -> None:
         """Note nothing: no one delivers it again."""
+
+    def give_back(self) -> None:
+        """Have another worker handle it: this one ends, and has not begun it."""
+        self._dispatch.send(UNREAD, None)
 
     def done(self, response: Response) -> None:
         """Report it handled."""

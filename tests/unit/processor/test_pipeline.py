@@ -1,7 +1,7 @@
 """Events that are sent ahead to the process of a handler: only the first of them counts as being handled."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from nuclio_sdk import Event
@@ -48,6 +48,13 @@ class Told:
         self.note(failure.error)
 
 
+class Dispatched(Told):
+    """One that no broker delivers again."""
+
+    def give_back(self) -> None:
+        self.note("give back")
+
+
 class Script:
     """A process that says, at each flush, what comes next in a script."""
 
@@ -83,7 +90,7 @@ class Nowhere:
         """Do nothing."""
 
 
-def run(told: list[str], deliveries: list[Told], *script: Callable[[list[str]], Any]) -> tuple[int, Script]:
+def run(told: list[str], deliveries: Sequence[Told], *script: Callable[[list[str]], Any]) -> tuple[int, Script]:
     queue = DeliveryQueue()
     for delivery in deliveries:
         queue.put(delivery)
@@ -141,18 +148,24 @@ def test_outcome_of_another_event_ends_the_worker() -> None:
 
 def test_process_that_quits_begins_no_other_event() -> None:
     told: list[str] = []
-    deliveries = [Told(name, told) for name in ("a", "b")]
-    frames = [Frame(QUIT, True, b""), Frame(RAISED, ["Error", "no", ""], b"")]
+    deliveries = [Dispatched(name, told) for name in ("a", "b")]
+    frames = [Frame(QUIT, [True, 1], b""), Frame(RAISED, ["Error", "no", ""], b"")]
     code, _ = run(told, deliveries, lambda _: frames, lambda _: [])
-    assert (code, told) == (7, ["hold a", "Error: no a"])
+    assert (code, told) == (7, ["hold a", "Error: no a", "give back b"])
 
 
 def test_process_that_quits_between_events_has_begun_none() -> None:
     told: list[str] = []
-    deliveries = [Told(name, told) for name in ("a", "b")]
-    code, _ = run(told, deliveries, lambda _: [*ANSWER, Frame(QUIT, False, b"")], lambda _: [])
-    assert (code, told) == (7, ["hold a", "done a"])
+    deliveries = [Dispatched(name, told) for name in ("a", "b")]
+    code, _ = run(told, deliveries, lambda _: [*ANSWER, Frame(QUIT, [False, 0], b"")], lambda _: [])
+    assert (code, told) == (7, ["hold a", "done a", "give back b"])
     told = []
-    deliveries = [Told(name, told) for name in ("a", "b")]
-    code, _ = run(told, deliveries, lambda _: ANSWER, lambda _: [Frame(QUIT, False, b"")], lambda _: [])
-    assert (code, told) == (7, ["hold a", "done a", "hold b", "release b"])
+    deliveries = [Dispatched(name, told) for name in ("a", "b")]
+    code, _ = run(told, deliveries, lambda _: ANSWER, lambda _: [Frame(QUIT, [False, 0], b"")], lambda _: [])
+    assert (code, told) == (7, ["hold a", "done a", "hold b", "release b", "give back b"])
+
+
+def test_event_that_has_begun_is_not_given_back() -> None:
+    told: list[str] = []
+    code, _ = run(told, [Dispatched("a", told)], lambda _: [Frame(QUIT, [False, 1], b"")], lambda _: [])
+    assert (code, told) == (7, ["hold a", "release a"])
