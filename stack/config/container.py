@@ -1,15 +1,16 @@
 """What a function's container may use, who it runs as, and what Docker does with it."""
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stack.config.allow import GPU, NAMED_DEVICE, clean_path
 from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import SecretKey, SecretName
-from stack.config.problem import Problem
+from stack.config.problem import Problem, refuse
 from stack.config.value import Duration, check_memory, cpus, memory_bytes
 from stack.contract import parse_duration
 
@@ -17,6 +18,23 @@ from stack.contract import parse_duration
 _LEAST_CPUS = 0.01
 _LEAST_INTERVAL = 0.001
 _INT32 = 2**31 - 1
+
+
+def _check_limits(limits: dict[str, str]) -> Iterator[Problem]:
+    """Find the quantities that are none, or that Docker refuses."""
+    for name, check in _LIMITS.items():
+        try:
+            check(limits.get(name, ""))
+        except ValueError as error:
+            yield Problem(("limits",), str(error))
+
+
+def _check_cpus(text: str) -> None:
+    if 0 < float(cpus(text) or 0) < _LEAST_CPUS:
+        raise ValueError(f"cpu should be at least 10m, the least that Docker gives, not {text!r}")
+
+
+_LIMITS: Mapping[str, Callable[[str], object]] = {"cpu": _check_cpus, "memory": check_memory}
 
 
 class Resources(NuclioDocument):
@@ -27,19 +45,24 @@ class Resources(NuclioDocument):
     requests: Annotated[dict[str, str], Ignored("has no effect on Docker; use limits")] = {}
     claims: Annotated[list[Any], KUBERNETES] = []
 
-    @field_validator("limits")
-    @classmethod
-    def _quantities(cls, value: dict[str, str]) -> dict[str, str]:
-        processors = value.get("cpu", "")
-        if 0 < float(cpus(processors) or 0) < _LEAST_CPUS:
-            raise ValueError(f"cpu should be at least 10m, the least that Docker gives, not {processors!r}")
-        check_memory(value.get("memory", ""))
-        return value
+    @model_validator(mode="after")
+    def _has_limits(self) -> Self:
+        refuse(self, _check_limits(self.limits))
+        return self
 
     @property
     def has_gpus(self) -> bool:
         """Return whether the function sees the machine's GPUs, which Docker gives all or none of."""
         return self.limits.get(GPU, "0") != "0"
+
+
+def find_unheeded_limits(resources: Resources) -> Iterator[str]:
+    """Yield a line for each limit that Docker does not set, by Kubernetes' names."""
+    for name in resources.limits:
+        if name not in (*_LIMITS, GPU):
+            near = get_close_matches(name.lower(), _LIMITS, n=1, cutoff=0.5)
+            why = f"has no effect; did you mean {near[0]!r}?" if near else "has no effect on Docker"
+            yield f"spec.resources.limits.{name} {why}"
 
 
 class SecurityContext(NuclioDocument):

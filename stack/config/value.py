@@ -33,6 +33,7 @@ _FACTORS: dict[str | None, float] = {None: 1, "n": 1e-9, "u": 1e-6, "m": 1e-3} |
 _BINARY: dict[str | None, float] = {f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", start=1)}
 # What Docker refuses to go below or above, in bytes.
 _LEAST_MEMORY, _MOST_MEMORY = 6 * 1024**2, 2**63 - 1
+_EXAMPLES = {"cpu": "500m or 2", "memory": "64Mi or 1G"}
 # Such small units of a processor make sense, and none of its multiples.
 _OF_CPUS = (None, "n", "u", "m")
 
@@ -47,7 +48,7 @@ def cpus(text: str) -> str:
         return ""
     number, unit = _split(text, "cpu")
     if unit not in _OF_CPUS:
-        raise ValueError(f"cpu should be such as 500m or 2, not {text!r}")
+        raise ValueError(f"cpu should be such as {_EXAMPLES['cpu']}, not {text!r}")
     return f"{number * _FACTORS[unit]:g}"
 
 
@@ -61,7 +62,7 @@ def memory_bytes(text: str) -> int:
         return 0
     number, unit = _split(text, "memory")
     if unit in _OF_CPUS[1:]:
-        raise ValueError(f"memory should be such as 64Mi or 1G, not {text!r}")
+        raise ValueError(f"memory should be such as {_EXAMPLES['memory']}, not {text!r}")
     return int(number * (_FACTORS | _BINARY)[unit])
 
 
@@ -83,7 +84,7 @@ def _split(text: str, what: str) -> tuple[float, str | None]:
     match = _QUANTITY.fullmatch(text)
     number = float(f"{match[1]}e{match[3] or 0}") if match else math.inf
     if not match or math.isinf(number * _BINARY["Ei"]):
-        raise ValueError(f"{what} should be a quantity such as 500m or 64Mi, not {text!r:.60}")
+        raise ValueError(f"{what} should be such as {_EXAMPLES[what]}, not {text!r:.60}")
     return number, match[2]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack import console
 from stack.config.alert import Alert, load_alerts
+from stack.config.container import find_unheeded_limits
 from stack.config.document import attempt_all, find_ignored
 from stack.config.environment import SecretContent, SecretRef
 from stack.config.scaling import find_unheeded
@@ -59,7 +60,8 @@ def warn_ignored(functions: Iterable[Function], *, has_nodes: bool = False) -> N
     """
     for function in functions:
         spec = function.config.spec
-        unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, bounds=spec.bounds)
+        scaling = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, bounds=spec.bounds)
+        unheeded = chain(scaling, find_unheeded_limits(spec.resources))
         placement = [_ONE_NODE] if spec.node_selector and not has_nodes else []
         for line in chain(find_ignored(function.config), unheeded, placement, find_loopback(spec)):
             warn_once(f"{function.document}: {line}.")

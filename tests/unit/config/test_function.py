@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stack.config.build import CodeEntryAttributes
+from stack.config.container import find_unheeded_limits
 from stack.config.document import find_ignored, parse_model
 from stack.config.function import FunctionConfig
 from stack.config.scaling import Bounds, find_unheeded
@@ -211,11 +212,11 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"Handler": "a:b", "handler": "c:d"}}, "spec: the key 'handler' occurs twice, once as 'handler'"),
         (
             {"spec": {"resources": {"limits": {"cpu": "lots"}}}},
-            "spec.resources.limits: cpu should be a quantity such as 500m or 64Mi, not 'lots'",
+            "spec.resources.limits: cpu should be such as 500m or 2, not 'lots'",
         ),
         (
             {"spec": {"resources": {"limits": {"memory": "64MB"}}}},
-            "spec.resources.limits: memory should be a quantity such as 500m or 64Mi, not '64MB'",
+            "spec.resources.limits: memory should be such as 64Mi or 1G, not '64MB'",
         ),
         ({"spec": {"triggers": {"": {"kind": "http"}}}}, "spec.triggers.'': a trigger needs a name; its key is empty"),
         ({"meta": {"name": "a"}}, "meta: is not a known key; did you mean 'metadata'?"),
@@ -407,6 +408,22 @@ def test_password_in_a_wrong_address_is_not_repeated(document: dict[str, Any]) -
 def test_all_mistakes_are_told() -> None:
     found = problems_of({"metadata": {"name": "!"}, "spec": {"env": 5, "handlr": "x"}, "speck": {}})
     assert [one.partition(":")[0] for one in found] == ["metadata.name", "spec.env", "spec.handlr", "speck"]
+
+
+def test_all_mistakes_of_limits_are_told() -> None:
+    assert problems_of(limits(cpu="1core", memory="64MB")) == [
+        "spec.resources.limits: cpu should be such as 500m or 2, not '1core'",
+        "spec.resources.limits: memory should be such as 64Mi or 1G, not '64MB'",
+    ]
+
+
+def test_limits_that_docker_does_not_set_are_told() -> None:
+    given = {"memory": "64Mi", "nvidia.com/gpu": "1", "mem": "64Mi", "CPU": "1", "ephemeral-storage": "1Gi"}
+    assert list(find_unheeded_limits(parse(limits(**given)).spec.resources)) == [
+        "spec.resources.limits.mem has no effect; did you mean 'memory'?",
+        "spec.resources.limits.CPU has no effect; did you mean 'cpu'?",
+        "spec.resources.limits.ephemeral-storage has no effect on Docker",
+    ]
 
 
 def test_disagreements_are_told_beside_other_mistakes() -> None:

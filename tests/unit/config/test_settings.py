@@ -124,7 +124,7 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("defaults: {memory: 1MB}", "stack.yaml: defaults.memory: memory should be a quantity such as 500m or 64Mi"),
+        ("defaults: {memory: 1MB}", "stack.yaml: defaults.memory: memory should be such as 64Mi or 1G, not '1MB'"),
         ("defaults: {memory: 5Mi}", "stack.yaml: defaults.memory: memory should be at least 6Mi"),
         ("defaults: {pids: 3}", "stack.yaml: defaults.pids:"),
         ("logs: {megabytes: 0}", "stack.yaml: logs.megabytes:"),
