@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -120,6 +121,8 @@ def read_logs(text: str) -> Sequence[Mapping[str, Any]] | None:
 
 
 _OK, _BAD = 200, 400
+# A header's name, as HTTP has it.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True)
@@ -198,8 +201,8 @@ def read_headers(headers: Sequence[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for header in headers:
         name, colon, value = header.partition(":")
-        if not colon or not name.strip():
-            raise FunctionError(f"--header {header!r}: should be like 'Name: value'.")
+        if not colon or not _NAME.fullmatch(name.strip()):
+            raise FunctionError(f"--header {header!r}: should be like 'Name: value', its name of a-z, digits and -.")
         try:
             header.encode("latin-1")
         except UnicodeEncodeError as error:
