@@ -15,6 +15,7 @@ from stack.config.environment import SecretContent, SecretRef
 from stack.config.scaling import find_unheeded
 from stack.config.settings import FILE, Settings, load_settings
 from stack.config.source import FOLDER, Function, function_folders, load_function
+from stack.config.trigger.mqtt import find_unheeded_topics
 from stack.docker.base_image import choose_base_images
 from stack.docker.container import Container
 from stack.docker.engine import Engine
@@ -61,7 +62,7 @@ def warn_ignored(functions: Iterable[Function], *, has_nodes: bool = False) -> N
     for function in functions:
         spec = function.config.spec
         scaling = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, bounds=spec.bounds)
-        unheeded = chain(scaling, find_unheeded_limits(spec.resources))
+        unheeded = chain(scaling, find_unheeded_limits(spec.resources), find_unheeded_topics(spec.triggers))
         placement = [_ONE_NODE] if spec.node_selector and not has_nodes else []
         for line in chain(find_ignored(function.config), unheeded, placement, find_loopback(spec)):
             warn_once(f"{function.document}: {line}.")

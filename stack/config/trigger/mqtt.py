@@ -1,6 +1,6 @@
 """Messages of MQTT topics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -93,6 +93,22 @@ class MqttTrigger(BaseTrigger):
         if is_own_broker(self.url) and not self.secret:
             refuse(self, check_keys([one.topic for one in self.attributes.subscriptions]))
         return self
+
+
+# What a subscription begins with that several clients share; the name of their group follows.
+_SHARED = "$share/"
+
+
+def find_unheeded_topics(triggers: Mapping[str, BaseTrigger]) -> Iterator[str]:
+    """Yield a line for each shared subscription at the stack's own broker, which delivers nothing to one."""
+    for name, trigger in triggers.items():
+        if not isinstance(trigger, MqttTrigger) or trigger.secret or not is_own_broker(trigger.url):
+            continue
+        for number, one in enumerate(trigger.attributes.subscriptions):
+            if one.topic.startswith(_SHARED):
+                own = one.topic.removeprefix(_SHARED).partition("/")[2] or "plant/#"
+                path = f"spec.triggers.{name}.attributes.subscriptions.{number}.topic"
+                yield f"{path} brings no message; write {own}, as all containers share one queue anyway"
 
 
 MODEL = MqttTrigger

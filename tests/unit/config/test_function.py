@@ -11,7 +11,7 @@ from stack.config.document import find_ignored, parse_model
 from stack.config.function import FunctionConfig
 from stack.config.scaling import Bounds, find_unheeded
 from stack.config.trigger.http import HttpTrigger
-from stack.config.trigger.mqtt import MqttTrigger
+from stack.config.trigger.mqtt import MqttTrigger, find_unheeded_topics
 from stack.config.trigger.rabbitmq import RabbitTrigger
 from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
@@ -424,6 +424,17 @@ def test_limits_that_docker_does_not_set_are_told() -> None:
         "spec.resources.limits.CPU has no effect; did you mean 'cpu'?",
         "spec.resources.limits.ephemeral-storage has no effect on Docker",
     ]
+
+
+def test_shared_subscriptions_at_the_stacks_broker_are_told() -> None:
+    def find(document: dict[str, Any]) -> list[str]:
+        return list(find_unheeded_topics(parse(document).spec.triggers))
+
+    assert find(mqtt("$share/group/plant/#")) == [
+        "spec.triggers.t.attributes.subscriptions.0.topic brings no message; write plant/#, as all containers share "
+        "one queue anyway"
+    ]
+    assert not find(mqtt("$share/group/plant/#", url="mqtt://far")) and not find(mqtt("plant/#"))
 
 
 def test_disagreements_are_told_beside_other_mistakes() -> None:
