@@ -221,3 +221,5 @@ def test_phone_becomes_a_device_and_its_slider_is_seen(visit: Visit, workspace: 
     context.close()
     assert not [one for one in phone.troubles if "WebSocket" not in one]
     workspace.invoke("device", "remove", "my-phone", "--yes")
+    # The account of the service that lets devices in ends with the last of them.
+    assert "tidegate-devices" not in workspace.invoke("plan", check=False).stdout

@@ -14,7 +14,7 @@ from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
 from stack.plan.broker import GUEST
-from stack.plan.device_account import SERVICE
+from stack.plan.device_account import SERVICE, SERVICE_ACCOUNT
 from stack.rabbitmq.device_account import close_sessions, make_accounts, remove_accounts
 from stack.rabbitmq.management import find_broker
 from stack.rabbitmq.revocation import send_revocations
@@ -277,6 +277,11 @@ def _settle_logins(stack: Stack) -> None:
     settle_program(fresh, SERVICE, is_wanted=lambda inputs: inputs.has_devices)
     if fresh.inputs.has_devices:
         wait_ready(fresh.engine, [SERVICE], seconds=_START_SECONDS)
+        return
+    with lock(stack.workspace, DEVICES):
+        # Another task may have let a device in meanwhile.
+        if not list_logins(stack.workspace):
+            remove_accounts(find_broker(fresh), [SERVICE_ACCOUNT])
 
 
 @contextmanager
