@@ -225,14 +225,6 @@ def test_error_that_nothing_catches_fails_its_event_and_ends_the_process(start: 
     assert processor.ask(body="ok").body != first
 
 
-def test_request_that_comes_while_the_process_ends_is_handled_by_the_next_one(start: Start) -> None:
-    processor = start("nodejs", eventTimeout="30s", **LATER)
-    for _ in range(3):
-        assert processor.ask(body="timer").status == 500
-        answer = processor.ask(body="ok")
-        assert (answer.status, answer.body[:3]) == (200, b"ok ")
-
-
 def test_process_and_worker_die_with_each_other(start: Start) -> None:
     processor = start("nodejs", triggers={"web": {"kind": "http", "numWorkers": 2}}, **LATER)
     answer = processor.ask(body="abort")
