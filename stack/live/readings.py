@@ -34,8 +34,10 @@ class ReadingsSource:
     async def look(self) -> dict[str, Values]:
         """Return the days; those of before while the store does not answer."""
         topics = (await self._devices() or {}).get("topics", {})
-        if not self._asking and (not topics.keys() <= self._known or monotonic() >= self._next):
-            self._known, self._next = frozenset(topics), monotonic() + _REFRESH
+        has_new = not topics.keys() <= self._known
+        if not self._asking and (has_new or monotonic() >= self._next):
+            # Of a new topic the store may not have found the first reading yet.
+            self._known, self._next = frozenset(topics), monotonic() + (_PAUSE if has_new else _REFRESH)
             self._asking = asyncio.ensure_future(asyncio.to_thread(self._fetch, topics))
         if self._asking:
             await self._take(self._asking)

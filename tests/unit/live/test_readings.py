@@ -83,6 +83,16 @@ def test_store_is_asked_again_for_a_new_topic_or_after_a_while(
     assert look(source)["oven"][-1] == 3
 
 
+def test_store_is_asked_once_more_soon_after_a_new_topic(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds what it has taken a second later."""
+    source, asked = make_source({"oven": OVEN}), list[int]()
+    for seconds in (0.0, 4.0, 5.0, 10.0, 64.0, 65.0, 70.0):
+        monkeypatch.setattr(readings, "monotonic", lambda seconds=seconds: seconds)
+        look(source)
+        asked.append(len(store.queries))
+    assert asked == [1, 1, 2, 2, 2, 3, 3]
+
+
 def test_days_of_before_stay_while_the_store_is_away(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_source({"oven": OVEN})
     look(source)
