@@ -20,6 +20,10 @@ class Trouble:
     advice: str
     level: str = "error"
 
+    def __str__(self) -> str:
+        """Return it in a sentence, and what to do in another."""
+        return f"{self.subject} {self.what} {self.advice}"
+
     def as_document(self) -> dict[str, str]:
         """Return it as `--json` and the dashboard's pages take it."""
         document = asdict(self)

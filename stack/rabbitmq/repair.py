@@ -196,7 +196,7 @@ def await_copies(stack: Stack) -> None:
 
 def _find_lacking(broker: Broker, nodes: int) -> list[str]:
     try:
-        return [f"{one.subject} {one.what} {one.advice}" for one in find_missing_copies(fetch_copies(broker), nodes)]
+        return [str(one) for one in find_missing_copies(fetch_copies(broker), nodes)]
     except BrokerError as error:
         return [str(error)]
 

@@ -68,7 +68,7 @@ def _plan_broker(stack: Stack, found: Survey, *, broker: BrokerSurvey) -> tuple[
     if broker.problem and not broker.is_locked:
         console.warn(f"What is at the broker is not compared: {broker.problem}")
     for one in broker.troubles:
-        console.warn(f"{one.subject} {one.what} {one.advice}")
+        console.warn(str(one))
     return broker.changes(ADMINISTRATOR)
 
 

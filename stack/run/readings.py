@@ -211,7 +211,7 @@ def _show_size() -> None:
     state = read_state(find_store(stack).fetch_metrics())
     console.show(f"{state} Readings are kept for {stack.settings.data.retention}.")
     for trouble in state.troubles:
-        console.warn(f"{trouble.subject} {trouble.what} {trouble.advice}")
+        console.warn(str(trouble))
 
 
 def _read_seconds(option: str, text: str) -> float:

@@ -97,7 +97,7 @@ def prepare_certificates(stack: Stack) -> Stack:
     before, was_bad = stack.bare_inputs.certificate, has_bad_authority(stack.workspace)
     served = make_tls(stack.workspace, stack.settings, names=_list_server_names(stack))
     if stack.settings.tls.certificate and (trouble := served.find_trouble(stack.settings.tls.certificate)):
-        console.warn(f"{trouble.subject} {trouble.what} {trouble.advice}")
+        console.warn(str(trouble))
     _warn_authority(find_authority_end(stack.workspace), is_new=was_bad)
     return stack.reread() if load_server_certificate(stack.workspace) != before else stack
 

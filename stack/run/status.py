@@ -144,7 +144,7 @@ def _print_all(stack: Stack, found: _Survey) -> None:
         _print_accounts(found.accounts)
         print_store(found.store)
         for trouble in _find_certificate_troubles(stack):
-            console.warn(f"{trouble.subject} {trouble.what} {trouble.advice}")
+            console.warn(str(trouble))
         if (age := find_age(stack)) is not None:
             console.note(describe_age(age))
     elif other := find_other_engine(stack.engine):
@@ -159,7 +159,7 @@ def print_store(store: StoreState | None) -> None:
     if store:
         console.note(str(store))
         for one in store.troubles:
-            console.warn(f"{one.subject} {one.what} {one.advice}")
+            console.warn(str(one))
 
 
 def _describe_store(store: StoreState | None) -> dict[str, Any]:
@@ -270,7 +270,7 @@ def _print_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
     for state in broker.bridges:
         console.note(str(state))
     for one in broker.all_troubles:
-        console.warn(f"{one.subject} {one.what} {one.advice}")
+        console.warn(str(one))
     for service, count in dead.items():
         name = service.removeprefix("function-")
         letters = "1 dead letter" if count == 1 else f"{count} dead letters"
